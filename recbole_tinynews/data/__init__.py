@@ -1,0 +1,1 @@
+"""Atomic files, news texts and impressions."""

@@ -1,0 +1,89 @@
+"""Rows of different lengths in two flat arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Ragged"]
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """A list of integer rows of different lengths (compressed sparse rows).
+
+    Row ``i`` is ``values[offsets[i]:offsets[i + 1]]``.
+
+    Parameters
+    ----------
+    values : ndarray of shape (total,)
+        All rows, one after another. May be memory-mapped.
+    offsets : ndarray of int64, shape (rows + 1,)
+        Where each row starts; the last entry is ``total``.
+
+    Examples
+    --------
+    >>> rows = Ragged.from_rows([[1, 2, 3], [], [4]])
+    >>> rows.take([2, 0]).values.tolist()
+    [4, 1, 2, 3]
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Sequence[int]], dtype: type = np.int32) -> Ragged:
+        """Build from any sequence of integer sequences."""
+        rows = list(rows)
+        lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
+        values = np.fromiter((v for row in rows for v in row), dtype=dtype, count=int(lengths.sum()))
+        return cls.from_lengths(values, lengths)
+
+    @classmethod
+    def from_lengths(cls, values: np.ndarray, lengths: np.ndarray) -> Ragged:
+        """Build from flat values and the length of each row."""
+        return cls(values, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Length of each row, shape (rows,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def row_of(self) -> np.ndarray:
+        """Row number of each value, shape (total,)."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> Ragged:
+        """Return the given rows, in the given order."""
+        rows = np.asarray(rows, dtype=np.int64)
+        return self._slice(self.offsets[rows], self.offsets[rows + 1])
+
+    def last(self, length: int) -> Ragged:
+        """Keep the last ``length`` values of each row (of a history: the newest clicks)."""
+        return self._slice(np.maximum(self.offsets[:-1], self.offsets[1:] - length), self.offsets[1:])
+
+    def padded(self, length: int | None = None) -> np.ndarray:
+        """Return a dense int64 array of shape (rows, width), filled with 0 behind each row's end.
+
+        The width is that of the longest row, or ``length`` if given, which must be enough.
+        """
+        lengths = self.lengths
+        width = int(lengths.max(initial=0)) if length is None else length
+        dense = np.zeros((len(self), width), dtype=np.int64)
+        dense[np.arange(width) < lengths[:, None]] = self.values
+        return dense
+
+    def _slice(self, starts: np.ndarray, ends: np.ndarray) -> Ragged:
+        lengths = ends - starts
+        offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        index = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        return Ragged(self.values[index], offsets)
