@@ -1,0 +1,205 @@
+"""Impressions of one split as flat arrays."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+import pandas as pd
+
+from recbole_tinynews.data.ragged import Ragged
+from recbole_tinynews.data.schema import IMPRESSION_HEADER, Columns
+from recbole_tinynews.errors import InputError
+
+__all__ = ["ImpressionLog"]
+
+_ROWS_AT_ONCE = 100_000
+_UNKNOWN_LABEL = -1
+
+
+@dataclass(frozen=True)
+class ImpressionLog:
+    """What users were shown, what they clicked, and what they had clicked before.
+
+    Parameters
+    ----------
+    impression_ids : ndarray of str, shape (n,)
+        Ids as they stand in the file.
+    users : ndarray of int64, shape (n,)
+        User ids of the dataset; 0 for a user whom its ``.inter`` file does not hold.
+    times : ndarray of float64, shape (n,)
+        Seconds since 1970 (UTC).
+    history : Ragged
+        Clicked news before the impression, oldest first; may be empty.
+    candidates : Ragged
+        News shown.
+    labels : ndarray of int8, shape (candidates,)
+        For each value of ``candidates``: 1 clicked, 0 not clicked, -1 unknown.
+    """
+
+    impression_ids: np.ndarray
+    users: np.ndarray
+    times: np.ndarray
+    history: Ragged
+    candidates: Ragged
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        user_ids: Mapping[str, int],
+        item_ids: Mapping[str, int],
+        cache: str | Path | None = None,
+    ) -> ImpressionLog:
+        """Read a ``.imp`` file.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        user_ids, item_ids : mapping of str to int
+            Ids of the dataset. A user may be missing from it, a news may not.
+        cache : path, optional
+            Folder that keeps the arrays for the next start; they are then memory-mapped. They are made
+            anew when the file or the ids have changed.
+
+        Raises
+        ------
+        InputError
+            If a row does not have the documented form or names an unknown news.
+        """
+        path = Path(path)
+        if cache is None:
+            return cls._parse(path, user_ids, item_ids)
+        folder = Path(cache) / f"{path.name}-{_cache_key(path, user_ids, item_ids)}"
+        if not folder.exists():
+            cls._parse(path, user_ids, item_ids)._save(folder)
+        return cls._map(folder)
+
+    @classmethod
+    def _parse(cls, path: Path, user_ids: Mapping[str, int], item_ids: Mapping[str, int]) -> ImpressionLog:
+        items = pd.Series(item_ids, dtype=np.int64)
+        users = pd.Series(user_ids, dtype=np.int64)
+        parts = [_parse_rows(rows, path, users, items) for rows in _read(path)]
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        ids, user, time, clicks, history_lengths, shown, shown_lengths, labels = columns
+        return cls(
+            ids,
+            user,
+            time,
+            Ragged.from_lengths(clicks, history_lengths),
+            Ragged.from_lengths(shown, shown_lengths),
+            labels,
+        )
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {
+            "impression_ids": self.impression_ids,
+            "users": self.users,
+            "times": self.times,
+            "history_values": self.history.values,
+            "history_offsets": self.history.offsets,
+            "candidates_values": self.candidates.values,
+            "candidates_offsets": self.candidates.offsets,
+            "labels": self.labels,
+        }
+
+    def _save(self, folder: Path) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for old in folder.parent.glob(folder.name.rsplit("-", 1)[0] + "-*"):
+            shutil.rmtree(old, ignore_errors=True)
+        part = Path(mkdtemp(dir=folder.parent))
+        for name, array in self._arrays().items():
+            np.save(part / f"{name}.npy", array)
+        part.rename(folder)
+
+    @classmethod
+    def _map(cls, folder: Path) -> ImpressionLog:
+        stored = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
+        return cls(
+            stored["impression_ids"],
+            stored["users"],
+            stored["times"],
+            Ragged(stored["history_values"], stored["history_offsets"]),
+            Ragged(stored["candidates_values"], stored["candidates_offsets"]),
+            stored["labels"],
+        )
+
+
+def _cache_key(path: Path, *vocabularies: Mapping[str, int]) -> str:
+    stat = path.stat()
+    digest = hashlib.sha256(json.dumps([stat.st_size, stat.st_mtime_ns]).encode())
+    for vocabulary in vocabularies:
+        digest.update("\0".join(f"{token}\t{number}" for token, number in vocabulary.items()).encode())
+    return digest.hexdigest()[:16]
+
+
+def _read(path: Path):
+    try:
+        reader = pd.read_csv(
+            path, sep="\t", dtype=str, quoting=csv.QUOTE_NONE, keep_default_na=False, chunksize=_ROWS_AT_ONCE
+        )
+        for rows in reader:
+            if tuple(rows.columns) != IMPRESSION_HEADER:
+                raise InputError(f"expected the header {' '.join(IMPRESSION_HEADER)}", path=path, line=1)
+            yield rows.rename(columns=lambda name: name.split(":")[0])
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"not an impression file: {error}", path=path) from None
+
+
+def _parse_rows(rows: pd.DataFrame, path: Path, users: pd.Series, items: pd.Series) -> tuple[np.ndarray, ...]:
+    first_line = rows.index[0] + 2  # the header is line 1
+    clicks, history_lengths = _split(rows[Columns.History])
+    shown, shown_lengths = _split(rows[Columns.Candidates])
+    label_tokens, label_lengths = _split(rows[Columns.Labels])
+
+    bad = np.flatnonzero((shown_lengths == 0) | ((label_lengths != shown_lengths) & (label_lengths != 0)))
+    if len(bad):
+        raise InputError("expected candidates and one label for each of them", path=path, line=int(first_line + bad[0]))
+    unknown = set(label_tokens) - {"0", "1"}
+    if unknown:
+        raise InputError(f"labels must be 0 or 1, found {sorted(unknown)[0]!r}", path=path)
+    labels = np.full(len(shown), _UNKNOWN_LABEL, dtype=np.int8)
+    labels[np.repeat(label_lengths > 0, shown_lengths)] = np.array(label_tokens, dtype=np.int8)
+
+    user_rows = users.index.get_indexer(rows[Columns.User])
+    return (
+        rows[Columns.Impression].to_numpy(dtype=str),
+        np.where(user_rows < 0, 0, users.to_numpy()[user_rows]),
+        rows[Columns.Time].to_numpy(dtype=np.float64),
+        _numbers(clicks, history_lengths, items, path, first_line),
+        history_lengths,
+        _numbers(shown, shown_lengths, items, path, first_line),
+        shown_lengths,
+        labels,
+    )
+
+
+def _split(column: pd.Series) -> tuple[list[str], np.ndarray]:
+    """Tokens of all rows, and how many each row has."""
+    rows = [text.split() for text in column]
+    return [token for row in rows for token in row], np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+
+
+def _numbers(tokens: list[str], lengths: np.ndarray, items: pd.Series, path: Path, first_line: int) -> np.ndarray:
+    rows = items.index.get_indexer(tokens)
+    missing = np.flatnonzero(rows < 0)
+    if len(missing):
+        line = first_line + int(np.searchsorted(np.cumsum(lengths), missing[0], side="right"))
+        raise InputError(
+            f"news {tokens[missing[0]]!r} is not in the dataset (a filter of the config may have removed it)",
+            path=path,
+            line=line,
+        )
+    return items.to_numpy()[rows].astype(np.int32)
