@@ -1,0 +1,234 @@
+"""RecBole's Config with the settings of this package under the user's, merged deeply."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import recbole
+import yaml
+from recbole.config import Config
+from recbole.utils import ModelType
+
+import recbole_tinynews.compat  # noqa: F401
+from recbole_tinynews.data.dataset import has_impressions
+from recbole_tinynews.errors import InputError
+from recbole_tinynews.evaluator.metrics import METRICS
+from recbole_tinynews.register import resolve_model
+
+__all__ = ["NewsConfig", "merged", "properties_folder"]
+
+# The one key of these chooses among alternatives: given anew, it replaces the default and does not join it.
+_WHOLE = frozenset({"split", "threshold"})
+# Known to RecBole, but in none of its files.
+_UNLISTED = frozenset({"model", "dataset", "config_files", "encoding", "local_rank", "nproc", "world_size"})
+
+
+class NewsConfig(Config):
+    """Configuration of one run.
+
+    What counts, from the strongest to the weakest: command line, ``config_dict``, files (later before earlier), this
+    package's ``properties/``, RecBole's. Nested settings are merged: ``{"eval_args": {"order": "TO"}}`` leaves the rest
+    of ``eval_args`` as it was. A dot stands for one step down: ``post_train.epochs``.
+
+    Parameters
+    ----------
+    model : str or type, optional
+        Name of a model (ours or RecBole's) or its class; default: the key ``model`` of the settings.
+    dataset : str, optional
+        Name of the dataset, a folder in ``data_path``; default: the key ``dataset`` of the settings.
+    config_file_list : sequence of path, optional
+        Yaml files.
+    config_dict : mapping, optional
+        Settings.
+    command_line : sequence of str
+        ``--key=value`` each. The command line of the process is never read.
+
+    Attributes
+    ----------
+    impressions : bool
+        Whether the dataset has impressions to evaluate on.
+    remarks : list of str
+        What the user should be told about the settings: keys that nothing knows, or that have no effect.
+
+    Raises
+    ------
+    InputError
+        If a file, the model or a value cannot be used.
+    """
+
+    def __init__(
+        self,
+        model: str | type | None = None,
+        dataset: str | None = None,
+        config_file_list: Sequence[str | Path] | None = None,
+        config_dict: Mapping[str, Any] | None = None,
+        command_line: Sequence[str] = (),
+    ) -> None:
+        self.command_line = list(command_line)
+        self.impressions = False
+        self.remarks: list[str] = []
+        try:
+            super().__init__(model, dataset, config_file_list, config_dict)
+        except (KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+            raise error if isinstance(error, InputError) else InputError(str(error.args[0] if error.args else error)) from error
+
+    def _convert_config_dict(self, config_dict: Mapping[str, Any]) -> dict[str, Any]:
+        """RecBole runs strings as Python code; here they can be values only."""
+        return {key: _value(value) if isinstance(value, str) else value for key, value in config_dict.items()}
+
+    def _load_config_files(self, file_list: Iterable[str | Path] | None) -> dict[str, Any]:
+        settings: dict[str, Any] = {}
+        for path in file_list or ():
+            settings = merged(settings, _nested(self._read(Path(path))))
+        return settings
+
+    def _load_variable_config_dict(self, config_dict: Mapping[str, Any] | None) -> dict[str, Any]:
+        return _nested(self._convert_config_dict(copy.deepcopy(dict(config_dict or {}))))
+
+    def _load_cmd_line(self) -> dict[str, Any]:
+        given = {}
+        for argument in self.command_line:
+            key, equals, value = argument.removeprefix("--").partition("=")
+            if not argument.startswith("--") or not equals or not key:
+                raise InputError(f"expected --key=value, found {argument!r}")
+            given[key] = value
+        return _nested(self._convert_config_dict(given))
+
+    def _merge_external_config_dict(self) -> None:
+        self.external_config_dict = merged(
+            merged(self.file_config_dict, self.variable_config_dict), self.cmd_config_dict
+        )
+
+    def _get_model_and_dataset(self, model: str | type | None, dataset: str | None) -> tuple[str, type, str]:
+        model = model or self.external_config_dict.get("model")
+        return super()._get_model_and_dataset(resolve_model(model) if isinstance(model, str) else model, dataset)
+
+    def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
+        super()._load_internal_config_dict(model, model_class, dataset)
+        folder = properties_folder()
+        for path in (folder / "overall.yaml", folder / "model" / f"{model}.yaml", folder / "dataset" / f"{dataset}.yaml"):
+            if path.exists():
+                self._put_under(self._read(path))
+        data_path = self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])
+        self.impressions = has_impressions(Path(data_path) / dataset)
+        if self.impressions:
+            settings = self._read(folder / "impressions.yaml")
+            self._put_under(settings["any"])
+            self._put_under(settings.get(model_class.type.name.lower(), {}))
+
+    def _get_final_config_dict(self) -> dict[str, Any]:
+        given = dict(self.external_config_dict)
+        self.remarks += self._unknown_keys(given)
+        if self.impressions:
+            for key in {"metrics", "eval_args", "topk"} & set(given):
+                del given[key]
+                self.remarks.append(f"{key} has no effect: impressions are evaluated by {', '.join(METRICS)}")
+        final = merged(self.internal_config_dict, given)
+        if self.impressions and final["valid_metric"].lower() not in METRICS:
+            raise InputError(f"valid_metric must be one of {', '.join(METRICS)}, not {final['valid_metric']!r}")
+        if _learns_from_all_items(self.model_class, final):
+            final["train_neg_sample_args"] = given.get("train_neg_sample_args")
+        if not final["use_gpu"]:
+            final["gpu_id"] = ""
+        return final
+
+    def _put_under(self, settings: Mapping[str, Any]) -> None:
+        self.internal_config_dict = merged(self.internal_config_dict, settings)
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        """Read a yaml file, in RecBole's dialect (1e-3 is a number)."""
+        try:
+            settings = yaml.load(path.read_text(encoding="utf-8"), Loader=self.yaml_loader) or {}
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", path=path) from None
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            raise InputError(
+                f"not yaml: {getattr(error, 'problem', error)}", path=path, line=mark and mark.line + 1
+            ) from None
+        if not isinstance(settings, dict):
+            raise InputError("expected lines of the form 'key: value'", path=path)
+        return settings
+
+    def _unknown_keys(self, given: Mapping[str, Any]) -> list[str]:
+        """Settings that no model and no stage reads, each with the key that was probably meant."""
+        known = set(self.internal_config_dict).union(_UNLISTED, *self.parameters.values())
+        unknown = [(key, known) for key in given if key not in known]
+        if unknown:  # a file may serve several models
+            known |= self._keys_of_all_models()
+        for key, value in given.items():
+            default = self.internal_config_dict.get(key)
+            if isinstance(value, dict) and isinstance(default, dict) and key in self._stages():
+                unknown += [(f"{key}.{part}", {f"{key}.{one}" for one in default}) for part in value if part not in default]
+        return [_complaint(key, names) for key, names in unknown if key not in names]
+
+    def _stages(self) -> set[str]:
+        path = properties_folder() / "model" / f"{self.model}.yaml"
+        settings = self._read(path) if path.exists() else {}
+        return {key for key, value in settings.items() if isinstance(value, dict)} - set(self.parameters["Training"])
+
+    def _keys_of_all_models(self) -> set[str]:
+        folders = (properties_folder(), Path(recbole.__file__).parent / "properties")
+        return {key for folder in folders for path in folder.rglob("*.yaml") for key in self._read(path)}
+
+
+def properties_folder() -> Path:
+    """Folder of the default settings: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "properties"
+    return inside if inside.is_dir() else package.parent / "properties"
+
+
+def merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """Put one tree of settings over another; neither is changed.
+
+    Examples
+    --------
+    >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}, "d": 4})
+    {'a': {'b': 1, 'c': 3}, 'd': 4}
+    """
+    result = dict(base)
+    for key, value in top.items():
+        below = result.get(key)
+        joins = isinstance(value, Mapping) and isinstance(below, Mapping) and key not in _WHOLE
+        result[key] = merged(below, value) if joins else copy.deepcopy(value)
+    return result
+
+
+def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn {"a.b": 1} into {"a": {"b": 1}}."""
+    result: dict[str, Any] = {}
+    for key, value in settings.items():
+        for part in reversed(str(key).split(".")):
+            value = {part: value}
+        result = merged(result, value)
+    return result
+
+
+def _value(text: str) -> Any:
+    """Read a Python literal or true/false; anything else is a string."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, TypeError, ValueError):
+        return text
+
+
+def _learns_from_all_items(model_class: type, settings: Mapping[str, Any]) -> bool:
+    """Tell whether RecBole insists on training without sampled negatives."""
+    return (
+        settings["MODEL_TYPE"] == ModelType.SEQUENTIAL
+        and settings.get("loss_type") == "CE"
+        and not hasattr(model_class, "input_type")
+    )
+
+
+def _complaint(key: str, known: Iterable[str]) -> str:
+    close = get_close_matches(key, known, n=1)
+    return f"unknown setting {key!r}" + (f": did you mean {close[0]!r}?" if close else "")
