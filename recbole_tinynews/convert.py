@@ -1,0 +1,127 @@
+"""``python -m recbole_tinynews.convert``: from raw news logs to a dataset that RecBole and this project read."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from recbole_tinynews.data.converters.corpus import convert_corpus
+from recbole_tinynews.data.converters.feeds import convert_feeds
+from recbole_tinynews.data.converters.mapping import FeedsMapping
+from recbole_tinynews.data.converters.mind import convert_mind
+from recbole_tinynews.data.converters.summary import Summary
+from recbole_tinynews.errors import InputError
+
+__all__ = ["main"]
+
+_EPILOG = """examples:
+  python -m recbole_tinynews.convert mind --train MINDsmall_train.zip --valid MINDsmall_dev.zip --name mind-small
+  python -m recbole_tinynews.convert corpus articles.tsv.gz --name articles
+  python -m recbole_tinynews.convert feeds --news news.csv --behaviors log.csv --columns my.yaml --name mylog
+Then: python run_recbole.py --model=TinyNewsRec --dataset=NAME. docs/data.md describes every file."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        print(options.convert(options, _folder(options)))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    if Path(options.name).name != options.name or options.name.startswith("."):
+        raise InputError(f"--name {options.name!r}: expected a plain name such as mind-small, without slashes")
+    return options.output / options.name
+
+
+def _mind(options: argparse.Namespace, folder: Path) -> Summary:
+    places = {"train": options.train, "valid": options.valid, "test": options.test}
+    return convert_mind(folder, {split: place for split, place in places.items() if place}, options.bodies)
+
+
+def _corpus(options: argparse.Namespace, folder: Path) -> Summary:
+    return convert_corpus(folder, options.files, options.prefix)
+
+
+def _feeds(options: argparse.Namespace, folder: Path) -> Summary:
+    logs = {"": options.behaviors, "train": options.train, "valid": options.valid, "test": options.test}
+    logs = {split: files for split, files in logs.items() if files}
+    if set(logs) not in ({""}, {"train", "valid"}, {"train", "valid", "test"}):
+        raise InputError("give either --behaviors, or --train with --valid and perhaps --test")
+    return convert_feeds(folder, options.news, logs, FeedsMapping.load(options.columns))
+
+
+def _parser() -> argparse.ArgumentParser:
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m recbole_tinynews.convert", description=__doc__, epilog=_EPILOG, formatter_class=plain
+    )
+    sources = parser.add_subparsers(title="sources", required=True, metavar="SOURCE")
+    output = argparse.ArgumentParser(add_help=False)
+    output.add_argument("--name", required=True, help="name of the dataset, as in run_recbole.py --dataset=NAME")
+    output.add_argument(
+        "--output", type=Path, default=Path("dataset"), help="folder of all datasets; the new one is a folder in it"
+    )
+
+    mind = sources.add_parser(
+        "mind",
+        parents=[output],
+        help="the MIND dataset as Microsoft publishes it",
+        description="Convert MIND. Each split is the folder or zip that holds news.tsv and behaviors.tsv "
+        "(in a folder also as .gz). Without --test the valid split also serves as test split.",
+    )
+    mind.add_argument("--train", required=True, type=Path, metavar="DIR|ZIP", help="e.g. MINDsmall_train.zip")
+    mind.add_argument("--valid", required=True, type=Path, metavar="DIR|ZIP", help="e.g. MINDsmall_dev.zip")
+    mind.add_argument("--test", type=Path, metavar="DIR|ZIP", help="e.g. MINDlarge_test.zip; may lack labels")
+    mind.add_argument(
+        "--bodies",
+        type=Path,
+        metavar="FILE",
+        help="bodies of the news, which MIND does not have: .tsv, .tsv.gz or .tsv.xz without header, with the "
+        "2 columns id, body or the 4 columns id, category, title, body (only id and body are used)",
+    )
+    mind.set_defaults(convert=_mind)
+
+    corpus = sources.add_parser(
+        "corpus",
+        parents=[output],
+        help="titles with bodies, for post-training only",
+        description="Convert tables of news (.tsv, .tsv.gz, .tsv.xz) without header: id, category, title, body. "
+        "Rows without title or body are left out and counted.",
+    )
+    corpus.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a table")
+    corpus.add_argument(
+        "--prefix", action="store_true", help="put each file's name in front of its ids, if the files share ids"
+    )
+    corpus.set_defaults(convert=_corpus)
+
+    feeds = sources.add_parser(
+        "feeds",
+        parents=[output],
+        help="any other impression log, by a yaml that names its columns",
+        description="Convert an impression log: TSV or CSV files, also .gz or .xz. Give one log that the yaml "
+        "splits by dates (--behaviors), or the files of each split (--train, --valid, --test).",
+    )
+    feeds.add_argument("--news", required=True, nargs="+", type=Path, metavar="FILE", help="tables of news")
+    feeds.add_argument(
+        "--columns", required=True, type=Path, metavar="YAML", help="a copy of properties/dataset/feeds.yaml"
+    )
+    for name, what in {
+        "behaviors": "the log, to be split by the yaml's dates",
+        "train": "impressions to train on",
+        "valid": "impressions that choose the best epoch",
+        "test": "impressions to be judged by; may lack labels",
+    }.items():
+        feeds.add_argument(f"--{name}", nargs="+", type=Path, metavar="FILE", help=what)
+    feeds.set_defaults(convert=_feeds)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""From impression logs and corpora to a dataset's atomic files; nothing here imports torch or RecBole."""

@@ -1,0 +1,57 @@
+"""The clicks that are known before validation starts, for ``.inter``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from recbole_tinynews.data.converters.records import Impression
+
+__all__ = ["ClickLog"]
+
+
+class ClickLog:
+    """Collects clicks of train impressions and histories, and gives each (user, item) once, with a time.
+
+    A clicked candidate has the time of its impression. A click known from a history only has none: it is
+    dated just before the first train impression that shows it, 1 second per click, in the history's order.
+    What only the history of a user's first valid impression knows is dated just before validation starts.
+    Labels of valid and test impressions, later valid histories and test histories are never looked at.
+    """
+
+    def __init__(self) -> None:
+        self._clicks: dict[str, list[tuple[float, str]]] = {}
+        self._histories: dict[str, dict[str, float]] = {}
+        self._first_valid: dict[str, tuple[float, str]] = {}
+        self._valid_start = float("inf")
+        self.repeated = 0
+
+    def add(self, split: str, impression: Impression, history: str) -> None:
+        """Take what may be known of an impression; ``history`` is its history joined by spaces."""
+        user, time = impression.user_id, impression.time
+        if split == "train":
+            self._clicks.setdefault(user, []).extend((time, item) for item in impression.clicked)
+            # logs repeat a user's history in each of his impressions: it is kept once, with its earliest time
+            seen = self._histories.setdefault(user, {})
+            seen[history] = min(time, seen.get(history, time))
+        elif split == "valid":
+            self._valid_start = min(time, self._valid_start)
+            if user not in self._first_valid or time < self._first_valid[user][0]:
+                self._first_valid[user] = time, history
+
+    def users(self) -> Iterator[tuple[str, list[tuple[str, float]]]]:
+        """Yield each user with his clicks, (item, time) in order of time."""
+        for user in dict.fromkeys((*self._histories, *self._first_valid)):
+            # at the same time the history (False) comes before the click (True)
+            events = [(time, False, history.split()) for history, time in self._histories.get(user, {}).items()]
+            events += [(time, True, [item]) for time, item in self._clicks.get(user, ())]
+            events.sort(key=lambda event: event[:2])
+            if user in self._first_valid:
+                events.append((self._valid_start, False, self._first_valid[user][1].split()))
+            times: dict[str, float] = {}
+            for time, clicked, items in events:
+                new = [item for item in dict.fromkeys(items) if item not in times]
+                self.repeated += clicked and not new
+                for back, item in enumerate(reversed(new), 1):
+                    times[item] = time if clicked else time - back
+            if times:
+                yield user, sorted(times.items(), key=lambda click: click[1])

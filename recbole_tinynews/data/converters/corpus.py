@@ -1,0 +1,35 @@
+"""Tables of id, category, title and body, for post-training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from recbole_tinynews.data.converters.mapping import NewsColumns
+from recbole_tinynews.data.converters.news import read_news
+from recbole_tinynews.data.converters.summary import Summary
+from recbole_tinynews.data.converters.textfile import TextFile
+from recbole_tinynews.data.converters.writer import write_dataset
+
+__all__ = ["convert_corpus"]
+
+CORPUS = NewsColumns(item_id=1, category=2, title=3, body=4, header=False, widths=(4,))
+
+
+def convert_corpus(folder: str | Path, files: Sequence[str | Path], prefix: bool = False) -> Summary:
+    """Convert tables of news to a dataset without impressions.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The dataset's folder.
+    files : sequence of str or Path
+        The tables; an id must not come twice with different texts.
+    prefix : bool, default False
+        Whether ids become ``<file's name>-<id>``, for tables whose ids collide.
+    """
+    catalog = read_news([TextFile(Path(file)) for file in files], CORPUS, prefix)
+    whole = [news for news in catalog.values() if news.title.strip() and news.body.strip()]
+    summary = write_dataset(folder, whole)
+    summary.notes["news without title or body, dropped"] += len(catalog) - len(whole)
+    return summary

@@ -1,0 +1,70 @@
+"""MIND's published form: news.tsv and behaviors.tsv, without headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from recbole_tinynews.data.converters.impressions import ImpressionReader
+from recbole_tinynews.data.converters.mapping import ImpressionColumns, NewsColumns
+from recbole_tinynews.data.converters.news import read_news
+from recbole_tinynews.data.converters.records import Impression, News
+from recbole_tinynews.data.converters.summary import Summary
+from recbole_tinynews.data.converters.tables import Table
+from recbole_tinynews.data.converters.textfile import TextFile
+from recbole_tinynews.data.converters.times import MIND_TIME
+from recbole_tinynews.data.converters.writer import write_dataset
+from recbole_tinynews.errors import InputError
+
+__all__ = ["convert_mind"]
+
+NEWS = NewsColumns(item_id=1, category=2, subcategory=3, title=4, abstract=5, header=False, widths=(8,))
+BEHAVIORS = ImpressionColumns(
+    impression_id=1,
+    user_id=2,
+    timestamp=3,
+    history=4,
+    candidates=5,
+    time_format=MIND_TIME,
+    header=False,
+    widths=(5,),
+)
+
+
+def convert_mind(folder: str | Path, splits: Mapping[str, str | Path], bodies: str | Path | None = None) -> Summary:
+    """Convert MIND.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The dataset's folder, e.g. ``dataset/mind-small``.
+    splits : mapping from str to str or Path
+        The folder or zip of ``train``, ``valid`` and perhaps ``test``; labels may be absent in the last.
+    bodies : str or Path, optional
+        Table of id and body, or of id, category, title and body, without header.
+    """
+    catalog = read_news([TextFile.find(place, "news.tsv") for place in splits.values()], NEWS)
+    unmatched = add_bodies(catalog, TextFile(Path(bodies))) if bodies else 0
+    reader = ImpressionReader(BEHAVIORS, set(catalog))
+
+    def read() -> Iterator[tuple[str, Impression]]:
+        for split, place in splits.items():
+            yield from reader.read(TextFile.find(place, "behaviors.tsv"), split)
+
+    summary = write_dataset(folder, catalog.values(), read())
+    summary.notes["bodies of news that stand in no news.tsv, left out"] += unmatched
+    return summary
+
+
+def add_bodies(catalog: Mapping[str, News], file: TextFile) -> int:
+    """Give news their bodies and return how many bodies had no news."""
+    table = Table(file, widths=(2, 4))
+    unmatched = 0
+    for line, (item, body) in table.rows((1, table.width())):
+        if item not in catalog:
+            unmatched += 1
+        elif catalog[item].body not in ("", body):
+            raise InputError(f"a second, other body of news id {item!r}", file, line)
+        else:
+            catalog[item].body = body
+    return unmatched

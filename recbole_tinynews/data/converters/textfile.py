@@ -1,0 +1,115 @@
+"""Text files as people have them: plain, gzip, xz or inside a zip; read line by line, never whole."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from recbole_tinynews.errors import InputError
+
+__all__ = ["TextFile"]
+
+_DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile)
+_OPEN: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
+
+
+def _buffered(stream: Any) -> IO[bytes]:
+    # the decompressors' own readline is several times slower
+    return io.BufferedReader(stream, 1 << 20)
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A UTF-8 file that can be read line by line; its ``str`` is its name in messages.
+
+    Parameters
+    ----------
+    path : Path
+        The file; ``.gz`` and ``.xz`` are decompressed on the fly.
+    member : str, optional
+        Name inside ``path`` if that is a zip.
+    """
+
+    path: Path
+    member: str | None = None
+
+    @classmethod
+    def find(cls, place: str | Path, name: str) -> TextFile:
+        """Return the file ``name`` (or ``name.gz``, ``name.xz``) of a folder, or the one anywhere in a zip.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        place = Path(place)
+        if place.is_dir():
+            for suffix in ("", ".gz", ".xz"):
+                if (place / (name + suffix)).is_file():
+                    return cls(place / (name + suffix))
+            raise InputError(f"no {name} (or {name}.gz) in this folder", place)
+        if not place.is_file():
+            raise InputError("no such folder or zip file", place)
+        if not zipfile.is_zipfile(place):
+            raise InputError("expected a folder or a whole zip file", place)
+        with zipfile.ZipFile(place) as archive:
+            members = [m for m in archive.namelist() if Path(m).name == name and not m.startswith("__MACOSX")]
+        if len(members) != 1:
+            raise InputError(f"expected one {name} in this zip, found {len(members)}", place)
+        return cls(place, members[0])
+
+    def __str__(self) -> str:
+        return str(self.path if self.member is None else self.path / self.member)
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Yield each line's number (from 1) and text without its line end; a byte-order mark is left out.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, empty, cut off, not UTF-8, or holds a NUL byte.
+        """
+        number = 0
+        try:
+            with self._open() as stream:
+                for number, raw in enumerate(stream, 1):
+                    yield number, self._decode(raw, number)
+        except _DAMAGED as error:
+            raise InputError(f"the compressed file is damaged or cut off ({error})", self, number + 1) from error
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror or error})", self) from error
+        if number == 0:
+            raise InputError("the file is empty", self)
+
+    @contextmanager
+    def _open(self) -> Iterator[IO[bytes]]:
+        if self.member is not None:
+            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as stream:
+                yield _buffered(stream)
+        elif self.path.suffix in _OPEN:
+            with _OPEN[self.path.suffix](self.path) as stream:
+                yield _buffered(stream)
+        else:
+            with open(self.path, "rb") as stream:
+                yield stream
+
+    def _decode(self, raw: bytes, number: int) -> str:
+        if b"\0" in raw:
+            raise InputError("holds a NUL byte: not a UTF-8 text file, or damaged", self, number)
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"not UTF-8: byte 0x{raw[error.start]:02x} at column {error.start + 1}", self, number
+            ) from error
+        if number == 1:
+            text = text.removeprefix("\ufeff")
+        return text.removesuffix("\n").removesuffix("\r")

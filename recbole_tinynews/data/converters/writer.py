@@ -1,0 +1,140 @@
+"""The one place that writes a dataset folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from recbole_tinynews.data.converters.clicks import ClickLog
+from recbole_tinynews.data.converters.records import Impression, News, clean
+from recbole_tinynews.data.converters.summary import SplitSummary, Summary
+from recbole_tinynews.data.schema import (
+    CORPUS_COLUMNS,
+    IMPRESSION_HEADER,
+    INTER_HEADER,
+    ITEM_HEADER,
+    SPLITS,
+    atomic_file,
+)
+from recbole_tinynews.errors import InputError
+
+__all__ = ["write_dataset"]
+
+
+def write_dataset(
+    folder: str | Path,
+    news: Iterable[News],
+    impressions: Iterable[tuple[str, Impression]] = (),
+    use_histories: bool = True,
+) -> Summary:
+    """Write the atomic files of one dataset.
+
+    The files come into being in a temporary folder beside ``folder`` and are renamed at the end, so an error
+    half way leaves everything as it was. Other files in ``folder`` stay.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The dataset's folder; its name is the dataset's name.
+    news : iterable of News
+        All news, each id once.
+    impressions : iterable of (str, Impression)
+        Split and impression, in any order of splits. Without any only ``.news`` and ``.item`` are written.
+    use_histories : bool, default True
+        Whether histories tell of clicks that ``.inter`` should know. False if they only repeat clicked
+        candidates of this log, which then might be those of validation or test impressions.
+
+    Returns
+    -------
+    Summary
+        What was written; counts of what the reader dropped are the caller's to add.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written, or holds impressions of another conversion that would not fit.
+    """
+    folder = Path(folder)
+    summary = Summary(str(folder))
+    with _staging(folder) as staging, ExitStack() as files:
+        _write_news(staging, news, summary)
+        clicks = ClickLog()
+        logs: dict[str, TextIO] = {}
+        for split, impression in impressions:
+            if split not in logs:
+                logs[split] = files.enter_context(_create(staging, f"{split}.imp", IMPRESSION_HEADER))
+                summary.splits[split] = SplitSummary()
+            history = " ".join(impression.history)
+            summary.splits[split].add(impression)
+            logs[split].write(_impression_line(impression, history, summary.splits[split].impressions))
+            clicks.add(split, impression, history if use_histories else "")
+        if logs:
+            if "train" not in logs:
+                raise InputError("no train impressions: all are of the validation or test days")
+            _write_inter(staging, clicks, summary)
+        summary.splits = {split: summary.splits[split] for split in SPLITS if split in summary.splits}
+    return summary
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """Give a folder of the same name to write into, and move its files to ``folder`` if all went well."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError("is a file; a folder of this name is to be written", folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise InputError(f"cannot be written ({error.strerror})", folder.parent) from error
+    try:
+        staging = temporary / folder.name
+        staging.mkdir()
+        yield staging
+        made = {file.name for file in staging.iterdir()}
+        for split in SPLITS:
+            stale = atomic_file(folder, f"{split}.imp")
+            if stale.name not in made and stale.exists():
+                raise InputError("is of another conversion and would not fit: remove it or choose another name", stale)
+        folder.mkdir(exist_ok=True)
+        for file in sorted(staging.iterdir()):
+            file.replace(folder / file.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _create(folder: Path, suffix: str, header: Iterable[str]) -> TextIO:
+    stream = atomic_file(folder, suffix).open("w", encoding="utf-8", newline="\n")
+    stream.write("\t".join(header) + "\n")
+    return stream
+
+
+def _write_news(folder: Path, news: Iterable[News], summary: Summary) -> None:
+    with _create(folder, "news", CORPUS_COLUMNS) as texts, _create(folder, "item", ITEM_HEADER) as items:
+        for one in news:
+            cells = [one.title, one.abstract, one.body, one.category, one.subcategory]
+            title, abstract, body, category, subcategory = cleaned = [clean(cell) for cell in cells]
+            # RecBole reads .item with quoting rules: a cell that starts with a quote would swallow the next ones
+            category, subcategory = category.replace('"', "'"), subcategory.replace('"', "'")
+            texts.write(f"{one.item_id}\t{title}\t{abstract}\t{body}\n")
+            items.write(f"{one.item_id}\t{category}\t{subcategory}\n")
+            summary.news += 1
+            summary.notes["news with control characters, tabs or line breaks made spaces"] += cells != cleaned
+            summary.without.update(title=not title, abstract=not abstract, body=not body)
+
+
+def _impression_line(one: Impression, history: str, row: int) -> str:
+    lists = f"{history}\t{' '.join(one.candidates)}\t{' '.join(one.labels)}"
+    return f"{one.impression_id or row}\t{one.user_id}\t{one.time:.15g}\t{lists}\n"
+
+
+def _write_inter(folder: Path, clicks: ClickLog, summary: Summary) -> None:
+    with _create(folder, "inter", INTER_HEADER) as inter:
+        for user, known in clicks.users():
+            inter.write("".join(f"{user}\t{item}\t{time:.15g}\n" for item, time in known))
+            summary.inter_users += 1
+            summary.inter_clicks += len(known)
+    summary.notes["clicks on a news the user had clicked before, not repeated in .inter"] += clicks.repeated
