@@ -103,7 +103,8 @@ class ImpressionLog:
             labels,
         )
 
-    def _arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays by name."""
         return {
             "impression_ids": self.impression_ids,
             "users": self.users,
@@ -120,7 +121,7 @@ class ImpressionLog:
         for old in folder.parent.glob(folder.name.rsplit("-", 1)[0] + "-*"):
             shutil.rmtree(old, ignore_errors=True)
         part = Path(mkdtemp(dir=folder.parent))
-        for name, array in self._arrays().items():
+        for name, array in self.arrays().items():
             np.save(part / f"{name}.npy", array)
         part.rename(folder)
 
@@ -173,10 +174,9 @@ def _parse_rows(rows: pd.DataFrame, path: Path, users: pd.Series, items: pd.Seri
     labels = np.full(len(shown), _UNKNOWN_LABEL, dtype=np.int8)
     labels[np.repeat(label_lengths > 0, shown_lengths)] = np.array(label_tokens, dtype=np.int8)
 
-    user_rows = users.index.get_indexer(rows[Columns.User])
     return (
         rows[Columns.Impression].to_numpy(dtype=str),
-        np.where(user_rows < 0, 0, users.to_numpy()[user_rows]),
+        users.reindex(rows[Columns.User], fill_value=0).to_numpy(),
         rows[Columns.Time].to_numpy(dtype=np.float64),
         _numbers(clicks, history_lengths, items, path, first_line),
         history_lengths,
@@ -193,8 +193,8 @@ def _split(column: pd.Series) -> tuple[list[str], np.ndarray]:
 
 
 def _numbers(tokens: list[str], lengths: np.ndarray, items: pd.Series, path: Path, first_line: int) -> np.ndarray:
-    rows = items.index.get_indexer(tokens)
-    missing = np.flatnonzero(rows < 0)
+    numbers = items.reindex(tokens, fill_value=-1).to_numpy(dtype=np.int32)
+    missing = np.flatnonzero(numbers < 0)
     if len(missing):
         line = first_line + int(np.searchsorted(np.cumsum(lengths), missing[0], side="right"))
         raise InputError(
@@ -202,4 +202,4 @@ def _numbers(tokens: list[str], lengths: np.ndarray, items: pd.Series, path: Pat
             path=path,
             line=line,
         )
-    return items.to_numpy()[rows].astype(np.int32)
+    return numbers

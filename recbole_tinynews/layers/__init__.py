@@ -1,0 +1,18 @@
+"""Building blocks: attention, the news encoder, pre-trained encoders."""
+
+from recbole_tinynews.layers.attention import AdditiveAttention
+from recbole_tinynews.layers.click_model import ClickModel, ClickScores, NewsSlots
+from recbole_tinynews.layers.news_encoder import NewsEncoder, NewsInput
+from recbole_tinynews.layers.plm import PLM, load_plm, load_tokenizer
+
+__all__ = [
+    "PLM",
+    "AdditiveAttention",
+    "ClickModel",
+    "ClickScores",
+    "NewsEncoder",
+    "NewsInput",
+    "NewsSlots",
+    "load_plm",
+    "load_tokenizer",
+]

@@ -1,0 +1,147 @@
+"""PLM-NR: news encoder, user encoder and their dot product."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import embedding
+
+from recbole_tinynews.data.clicks import ClickBatch
+from recbole_tinynews.data.impression_log import ImpressionLog
+from recbole_tinynews.data.ragged import Ragged
+from recbole_tinynews.layers.attention import AdditiveAttention
+from recbole_tinynews.layers.news_encoder import NewsEncoder, NewsInput
+
+__all__ = ["ClickModel", "ClickScores", "NewsSlots"]
+
+_IMPRESSIONS_AT_ONCE = 1024
+
+
+class NewsSlots(NamedTuple):
+    """Which news a batch holds, and where.
+
+    Parameters
+    ----------
+    news : int ndarray of shape (distinct,)
+        Distinct news, without padding.
+    slots : int64 Tensor of shape (batch, history + candidates)
+        Position in ``news`` plus 1; 0 where there is no news.
+    num_candidates : int
+        Slots at the end that are candidates.
+    """
+
+    news: np.ndarray
+    slots: torch.Tensor
+    num_candidates: int
+
+    @classmethod
+    def of(cls, batch: ClickBatch, device: torch.device) -> NewsSlots:
+        """Find the distinct news of a batch."""
+        ids = torch.cat([batch.history, batch.candidates], dim=1).numpy()
+        news, position = np.unique(np.append(ids, 0), return_inverse=True)  # 0 comes first, hence the shift by 1
+        slots = torch.from_numpy(position[:-1].reshape(ids.shape)).to(device)
+        return cls(news[1:], slots, batch.candidates.shape[1])
+
+
+class ClickScores(NamedTuple):
+    """What a model says about a batch of clicks.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (batch, candidates)
+        Dot products of user and candidate news.
+    news : Tensor of shape (1 + distinct, news_dim)
+        Vectors of the distinct news; row 0 is padding and zero.
+    user : Tensor of shape (batch, news_dim)
+        User vectors.
+    """
+
+    scores: torch.Tensor
+    news: torch.Tensor
+    user: torch.Tensor
+
+
+class ClickModel(nn.Module):
+    """Score candidates for a user by the text of what both are about (paper, section 3.1).
+
+    Parameters
+    ----------
+    news_encoder : NewsEncoder
+        From tokens to news vectors.
+    news_dim : int
+        Size of news and user vectors.
+    query_dim : int
+        Size of the user encoder's attention query.
+    """
+
+    def __init__(self, news_encoder: NewsEncoder, news_dim: int, query_dim: int) -> None:
+        super().__init__()
+        self.news_encoder = news_encoder
+        self.user_encoder = AdditiveAttention(news_dim, query_dim)
+
+    def forward(self, source: NewsInput, slots: NewsSlots) -> ClickScores:
+        """Score a batch; each distinct news is encoded once."""
+        return self.score(self.news_encoder(source, slots.news), slots)
+
+    def score(self, vectors: torch.Tensor, slots: NewsSlots) -> ClickScores:
+        """Score a batch whose distinct news have been encoded, ``vectors`` of shape (distinct, news_dim)."""
+        table = torch.cat([vectors.new_zeros(1, vectors.shape[1]), vectors])
+        # embedding() instead of indexing: its backward pass is far faster on a CPU.
+        history = slots.slots[:, : -slots.num_candidates]
+        user = self.user_encoder(embedding(history, table), history > 0)
+        candidates = embedding(slots.slots[:, -slots.num_candidates :], table)
+        return ClickScores((candidates @ user.unsqueeze(-1)).squeeze(-1), table, user)
+
+    @torch.no_grad()
+    def encode_news(self, source: NewsInput, rows: np.ndarray) -> torch.Tensor:
+        """Encode news for use, not for training, shape (len(rows), news_dim)."""
+        was_training = self.training
+        self.eval()
+        vectors = self.news_encoder(source, rows)
+        self.train(was_training)
+        return vectors
+
+    @torch.no_grad()
+    def encode_users(self, vectors: torch.Tensor, history: Ragged) -> torch.Tensor:
+        """Encode users from a table of news vectors (row 0 is padding), shape (len(history), news_dim)."""
+        parts = []
+        for start in range(0, len(history), _IMPRESSIONS_AT_ONCE):
+            rows = np.arange(start, min(start + _IMPRESSIONS_AT_ONCE, len(history)))
+            clicks = torch.from_numpy(history.take(rows).padded()).to(vectors.device)
+            parts.append(self.user_encoder(embedding(clicks, vectors), clicks > 0))
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def score_impressions(self, source: NewsInput, log: ImpressionLog, history_length: int) -> np.ndarray:
+        """Score all candidates of all impressions.
+
+        Each news and each distinct history is encoded once.
+
+        Returns
+        -------
+        float64 ndarray of shape (candidates,)
+            Aligned with ``log.candidates.values``.
+        """
+        history, impression_history = _distinct_rows(log.history.last(history_length))
+        news, position = np.unique(np.concatenate([history.values, log.candidates.values]), return_inverse=True)
+        vectors = self.encode_news(source, news)
+        clicks = Ragged(position[: len(history.values)] + 1, history.offsets)
+        users = self.encode_users(torch.cat([vectors.new_zeros(1, vectors.shape[1]), vectors]), clicks)
+        shown = Ragged(position[len(history.values) :], log.candidates.offsets)
+        scores = []
+        for start in range(0, len(log), _IMPRESSIONS_AT_ONCE):
+            rows = shown.take(np.arange(start, min(start + _IMPRESSIONS_AT_ONCE, len(log))))
+            user = users[torch.from_numpy(impression_history[start:][rows.row_of])]
+            scores.append((vectors[torch.from_numpy(rows.values)] * user).sum(dim=-1))
+        return torch.cat(scores).double().cpu().numpy()
+
+
+def _distinct_rows(rows: Ragged) -> tuple[Ragged, np.ndarray]:
+    """Distinct rows, and for each row which of them it is."""
+    seen: dict[bytes, int] = {}
+    index = np.fromiter((seen.setdefault(row.tobytes(), len(seen)) for row in map(rows.__getitem__, range(len(rows)))),
+                        dtype=np.int64, count=len(rows))  # fmt: skip
+    return rows.take(np.unique(index, return_index=True)[1]), index

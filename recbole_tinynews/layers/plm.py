@@ -1,0 +1,189 @@
+"""Pre-trained language models: loading, cutting, freezing, and starting from any layer."""
+
+from __future__ import annotations
+
+import copy
+import logging
+
+import torch
+from torch import nn
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from recbole_tinynews.errors import InputError
+
+__all__ = ["PLM", "load_plm", "load_tokenizer"]
+
+
+class PLM(nn.Module):
+    """An encoder of Hugging Face's `transformers`, cut to its first layers.
+
+    The lower part (embeddings and the layers below the first trained one) is frozen: it gets no gradient
+    and no dropout, so that its output depends on the news alone and may be computed once.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        The encoder. Its layers must stand in one ``ModuleList`` and its embeddings in ``embeddings``, as in
+        BERT, RoBERTa, DistilBERT, ELECTRA and MPNet.
+    num_layers : int, optional
+        Layers kept, counted from the embeddings; all if not given.
+
+    Raises
+    ------
+    InputError
+        If the encoder is built otherwise or has fewer layers.
+    """
+
+    def __init__(self, model: PreTrainedModel, num_layers: int | None = None) -> None:
+        super().__init__()
+        if getattr(model, "pooler", None) is not None:
+            model.pooler = None  # never used; its weights would be trained by nothing
+        self.model = model
+        self._layers_path = _find_layers(model)
+        depth = len(self.layers)
+        if num_layers is None:
+            num_layers = depth
+        if not 1 <= num_layers <= depth:
+            raise InputError(f"the pre-trained encoder has {depth} layers, {num_layers} were asked for")
+        del self.layers[num_layers:]
+        model.config.num_hidden_layers = num_layers
+        self.num_frozen = 0
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The transformer layers."""
+        return self.model.get_submodule(self._layers_path)
+
+    @property
+    def hidden_size(self) -> int:
+        """Size of a token's state."""
+        return self.model.config.hidden_size
+
+    def freeze(self, trained_layers: int) -> None:
+        """Train the last layers only; with at least as many as there are, all layers, but never the embeddings."""
+        self.num_frozen = max(0, len(self.layers) - trained_layers)
+        self.model.requires_grad_(False)
+        self.layers[self.num_frozen :].requires_grad_(True)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> PLM:
+        """Switch dropout in the trained layers; the frozen part stays without."""
+        super().train(mode)
+        self.model.train(False)
+        self.layers[self.num_frozen :].train(mode)
+        return self
+
+    def forward(self, inputs: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the states after the last layer.
+
+        Parameters
+        ----------
+        inputs : int64 Tensor of shape (n, length) or float Tensor of shape (n, length, hidden)
+            Token ids, or the states that :meth:`frozen_states` gave for them.
+        mask : bool Tensor of shape (n, length), optional
+            True for real tokens; not needed where there is no padding.
+
+        Returns
+        -------
+        Tensor of shape (n, length, hidden)
+        """
+        if not inputs.is_floating_point():
+            with torch.no_grad():
+                inputs = self.frozen_states(inputs, mask)
+        return self._run(inputs, mask, slice(self.num_frozen, None))
+
+    def frozen_states(self, token_ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the states that enter the first trained layer, shape (n, length, hidden)."""
+        return self._run(token_ids, mask, slice(0, self.num_frozen))
+
+    def _run(self, inputs: torch.Tensor, mask: torch.Tensor | None, part: slice) -> torch.Tensor:
+        """Let the encoder's own forward run over some of its layers, from ids or from states."""
+        view = _shallow_copy(self.model)
+        *containers, name = self._layers_path.split(".")
+        parent = view
+        for container in containers:
+            parent._modules[container] = _shallow_copy(parent.get_submodule(container))
+            parent = parent.get_submodule(container)
+        parent._modules[name] = self.layers[part]
+        if inputs.is_floating_point():
+            view._modules["embeddings"] = _Given()
+            if "embeddings_project" in view._modules:  # ELECTRA
+                view._modules["embeddings_project"] = nn.Identity()
+            states = view(inputs_embeds=inputs, attention_mask=mask)
+        else:
+            states = view(input_ids=inputs, attention_mask=mask)
+        return states.last_hidden_state
+
+
+class _Given(nn.Module):
+    """Stands in for the embeddings: hands on the states it is given."""
+
+    def forward(self, *args: torch.Tensor | None, **kwargs: object) -> torch.Tensor:
+        tensors = (value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor))
+        return next(tensor for tensor in tensors if tensor.is_floating_point())
+
+
+def _shallow_copy(module: nn.Module) -> nn.Module:
+    clone = copy.copy(module)
+    clone._modules = dict(module._modules)
+    return clone
+
+
+def _find_layers(model: PreTrainedModel) -> str:
+    depth = model.config.num_hidden_layers
+    for name, module in model.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == depth and hasattr(model, "embeddings"):
+            return name
+    raise InputError(f"cannot find the {depth} layers of a {type(model).__name__}; use an encoder built like BERT")
+
+
+def load_plm(name: str, num_layers: int | None = None, dropout: float | None = None) -> PLM:
+    """Load an encoder strictly.
+
+    Parameters
+    ----------
+    name : str
+        Local folder or name on the Hugging Face hub.
+    num_layers : int, optional
+        Layers kept; all if not given.
+    dropout : float, optional
+        Dropout inside the encoder; its own if not given.
+
+    Raises
+    ------
+    InputError
+        If it cannot be found, or weights are missing in it (an encoder with random weights is never what
+        was meant).
+    """
+    try:
+        model, report = AutoModel.from_pretrained(name, output_loading_info=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"plm={name}: no folder with an encoder and no name on the hub ({_first_line(error)})") from None
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise InputError(f"plm={name}: {len(missing)} weights are missing, the first is {missing[0]}")
+    logging.getLogger().info("%s: %s with %d layers", name, type(model).__name__, model.config.num_hidden_layers)
+    plm = PLM(model.float(), num_layers)
+    if dropout is not None:
+        for module in plm.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = dropout
+    return plm
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """Load the encoder's fast tokenizer.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(name, use_fast=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"plm={name}: it has no fast tokenizer ({_first_line(error)})") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,97 @@
+"""PLM-NR as a RecBole model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.data.dataset import Dataset
+from recbole.data.interaction import Interaction
+from recbole.model.abstract_recommender import SequentialRecommender
+from recbole.utils import InputType
+from torch.nn.functional import cross_entropy
+
+from recbole_tinynews.data.clicks import ClickBatch
+from recbole_tinynews.data.dataset import CACHE_FOLDER
+from recbole_tinynews.data.impression_log import ImpressionLog
+from recbole_tinynews.data.news_table import NewsTable, tokenize
+from recbole_tinynews.data.ragged import Ragged
+from recbole_tinynews.layers import NewsInput, NewsSlots, load_tokenizer
+from recbole_tinynews.model.build import build_click_model
+
+__all__ = ["PLMNR"]
+
+
+class PLMNR(SequentialRecommender):
+    """A pre-trained language model reads the news; its last layers are fine-tuned on clicks.
+
+    Paper, section 3.1. The dataset needs a ``.news`` file. With impressions (``.imp`` files) the model
+    learns from what was shown and not clicked; without, from RecBole's sampled negatives.
+
+    Parameters
+    ----------
+    config : Config
+        The keys of ``properties/model/PLMNR.yaml``.
+    dataset : Dataset
+        RecBole's dataset, for its ids and its folder.
+    """
+
+    input_type = InputType.PAIRWISE
+    uses_impressions = True
+    depth_key = "layers"
+
+    def __init__(self, config: Any, dataset: Dataset) -> None:
+        super().__init__(config, dataset)
+        self.config = config
+        self.cache = Path(config["data_path"]) / CACHE_FOLDER
+        self.item_ids = dataset.field2token_id[dataset.iid_field]
+        self.texts = NewsTable.load(config["data_path"], self.item_ids)
+        self.click_model = build_click_model(config, config[self.depth_key], config["trained_layers"])
+        tokens = tokenize(self.texts.titles, load_tokenizer(config["plm"]), config["title_length"], self.cache)
+        self.titles = NewsInput.from_tokens(tokens, config["device"])
+        self._vectors: torch.Tensor | None = None
+
+    def train(self, mode: bool = True) -> PLMNR:
+        """Switch dropout; vectors kept for prediction are forgotten, since weights may change now."""
+        self._vectors = None
+        return super().train(mode)
+
+    def calculate_loss(self, interaction: Interaction) -> torch.Tensor:
+        """Cross-entropy of each click against its sampled negatives."""
+        batch = self.click_batch(interaction)
+        output = self.click_model(self.titles, NewsSlots.of(batch, self.device))
+        return cross_entropy(output.scores, batch.labels.to(self.device))
+
+    def predict(self, interaction: Interaction) -> torch.Tensor:
+        """Score one news a row, shape (batch,)."""
+        return (self._users(interaction) * self._all_news()[interaction[self.ITEM_ID]]).sum(dim=-1)
+
+    def full_sort_predict(self, interaction: Interaction) -> torch.Tensor:
+        """Score all news, shape (batch, items)."""
+        return self._users(interaction) @ self._all_news().T
+
+    def score_impressions(self, log: ImpressionLog) -> np.ndarray:
+        """Score all candidates of all impressions, float64, aligned with ``log.candidates.values``."""
+        return self.click_model.score_impressions(self.titles, log, self.config["history_length"])
+
+    def click_batch(self, interaction: Interaction) -> ClickBatch:
+        """Turn RecBole's pairs, in which a click stands once for each of its negatives, into candidates."""
+        negatives = interaction[self.NEG_ITEM_ID]
+        clicks = len(negatives) // self.config["train_neg_sample_args"]["sample_num"]
+        candidates = torch.cat([interaction[self.ITEM_ID][:clicks, None], negatives.view(-1, clicks).T], dim=1)
+        history = interaction[self.ITEM_SEQ][:clicks]
+        return ClickBatch(history.cpu(), candidates.cpu(), torch.zeros(clicks, dtype=torch.int64))
+
+    @torch.no_grad()
+    def _all_news(self) -> torch.Tensor:
+        if self._vectors is None:
+            vectors = self.click_model.encode_news(self.titles, np.arange(1, self.n_items))
+            self._vectors = torch.cat([vectors.new_zeros(1, vectors.shape[1]), vectors])
+        return self._vectors
+
+    def _users(self, interaction: Interaction) -> torch.Tensor:
+        history = interaction[self.ITEM_SEQ].cpu().numpy()
+        clicks = Ragged.from_lengths(history[history > 0], (history > 0).sum(axis=1))
+        return self.click_model.encode_users(self._all_news(), clicks.last(self.config["history_length"]))

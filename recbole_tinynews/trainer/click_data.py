@@ -1,0 +1,123 @@
+"""Where the click-log stages get their clicks: impressions, or RecBole's own loader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from logging import getLogger
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.data.dataloader import TrainDataLoader
+from recbole.utils import init_seed
+
+from recbole_tinynews.data.clicks import ClickBatch, ClickLoader
+from recbole_tinynews.data.impression_log import ImpressionLog
+from recbole_tinynews.evaluator import impression_metrics
+from recbole_tinynews.layers import ClickModel, NewsInput
+from recbole_tinynews.model.plmnr import PLMNR
+from recbole_tinynews.trainer.loop import Metrics
+from recbole_tinynews.trainer.store import checksum
+
+__all__ = ["ImpressionClicks", "SampledClicks"]
+
+
+class ImpressionClicks:
+    """Clicks and what was shown beside them; see :class:`recbole_tinynews.trainer.stages.ClickData`.
+
+    Parameters
+    ----------
+    titles : NewsInput
+        Titles of all news.
+    train : ImpressionLog
+        Training impressions.
+    valid : ImpressionLog, optional
+        Validation impressions.
+    """
+
+    def __init__(self, titles: NewsInput, train: ImpressionLog, valid: ImpressionLog | None) -> None:
+        self.titles = titles
+        self.train = train
+        self.valid = valid
+        logs = [log for log in (train, valid) if log is not None]
+        self.key = {"titles": _titles_key(titles)} | {
+            f"impressions {i}": checksum({k: torch.from_numpy(np.array(v)) for k, v in log.arrays().items()})
+            for i, log in enumerate(logs)
+        }
+        self.news = np.unique(np.concatenate([v for log in logs for v in (log.history.values, log.candidates.values)]))
+
+    def loader(self, settings: Mapping[str, Any], seed: int) -> ClickLoader:
+        """Batches of training clicks."""
+        loader = ClickLoader(
+            self.train,
+            settings["num_negatives"],
+            settings["history_length"],
+            settings["train_batch_size"],
+            seed,
+            settings["group_by_user"],
+        )
+        if loader.skipped:
+            getLogger().info("%d clicks left out: nothing was shown beside them", loader.skipped)
+        return loader
+
+    def validate(self, model: ClickModel, titles: NewsInput, history_length: int) -> Metrics | None:
+        """Metrics on the validation impressions."""
+        if self.valid is None:
+            return None
+        scores = model.score_impressions(titles, self.valid, history_length)
+        return impression_metrics(scores, self.valid.labels, self.valid.candidates.offsets)
+
+
+class SampledClicks:
+    """Clicks with negatives that RecBole samples; see :class:`recbole_tinynews.trainer.stages.ClickData`.
+
+    Parameters
+    ----------
+    model : PLMNR
+        Knows how to read RecBole's batches.
+    train : TrainDataLoader
+        RecBole's loader.
+    validate : callable
+        Measures the model that RecBole's trainer holds after it got these weights.
+    """
+
+    def __init__(self, model: PLMNR, train: TrainDataLoader, validate: Callable[[ClickModel], Metrics | None]) -> None:
+        self.titles = model.titles
+        self.model = model
+        self.batches = train
+        self._validate = validate
+        self.news = np.arange(1, model.n_items)
+        feat = train._dataset.inter_feat
+        fields = {name: feat[name].contiguous() for name in feat.columns}
+        self.key = {"titles": _titles_key(self.titles), "clicks": checksum(fields)}
+
+    def loader(self, settings: Mapping[str, Any], seed: int) -> _SampledLoader:
+        """Batches of training clicks."""
+        return _SampledLoader(self.model, self.batches, seed)
+
+    def validate(self, model: ClickModel, titles: NewsInput, history_length: int) -> Metrics | None:
+        """RecBole's metrics on RecBole's validation split."""
+        return self._validate(model)
+
+
+class _SampledLoader:
+    def __init__(self, model: PLMNR, batches: TrainDataLoader, seed: int) -> None:
+        self.model = model
+        self.batches = batches
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def epoch(self, number: int) -> Iterator[ClickBatch]:
+        """Yield an epoch; RecBole's samplers draw from global generators, which are set for it."""
+        state = torch.get_rng_state()
+        init_seed(self.seed + number, True)
+        torch.set_rng_state(state)
+        self.batches.generator.manual_seed(self.seed + number)
+        for interaction in self.batches:
+            yield self.model.click_batch(interaction)
+
+
+def _titles_key(titles: NewsInput) -> str:
+    return checksum({"tokens": titles.values, "offsets": torch.from_numpy(titles.offsets)})

@@ -1,0 +1,234 @@
+"""The training loop. It does not know what is learnt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from logging import getLogger
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+__all__ = ["Loader", "LoopSettings", "Task", "save_atomically", "train"]
+
+Metrics = dict[str, float]
+
+
+class Loader(Protocol):
+    """Batches that depend on the epoch's number alone."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, number: int) -> Iterator[Any]: ...
+
+
+class Task(nn.Module):
+    """What is learnt: a module that turns a batch into ``{"loss": ..., parts}``.
+
+    Its parameters are trained where they require gradients. ``student`` is the module whose weights are the
+    result. Frozen teachers are kept where ``state_dict`` does not see them.
+    """
+
+    student: nn.Module
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How a task is trained.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the data.
+    learning_rate : float
+        Step size of Adam (AMSGrad) for what is not the pre-trained encoder.
+    plm_learning_rate : float
+        Step size for the encoder.
+    save_seconds : float
+        Time between two saves of the running state.
+    show_progress : bool
+        Whether to show a bar.
+    valid_metric : str
+        Which of the measured values decides; more is better.
+    """
+
+    epochs: int
+    learning_rate: float
+    plm_learning_rate: float
+    save_seconds: float = 60.0
+    show_progress: bool = True
+    valid_metric: str = "auc"
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> LoopSettings:
+        """Pick the loop's settings from a stage's."""
+        return cls(**{field.name: settings[field.name] for field in fields(cls) if field.name in settings})
+
+
+def train(
+    task: Task,
+    loader: Loader,
+    settings: LoopSettings,
+    folder: Path,
+    validate: Callable[[], Metrics | None] | None = None,
+    on_step: Callable[[int, Metrics], None] | None = None,
+) -> Metrics:
+    """Train a task, resuming where an earlier run was interrupted.
+
+    Parameters
+    ----------
+    task : Task
+        What is learnt.
+    loader : Loader
+        Its batches.
+    settings : LoopSettings
+        How long and how fast.
+    folder : Path
+        Where the running state is saved.
+    validate : callable, optional
+        Measures the student after each epoch; the weights of the epoch with the best ``valid_metric`` are
+        kept. Without it, or where it returns None, the last ones.
+    on_step : callable, optional
+        Called with the step's number and the loss and its parts, for logging.
+
+    Returns
+    -------
+    dict
+        The best epoch's validation, or the mean of the loss and its parts in the last epoch.
+    """
+    progress = _Progress(task, settings, folder / "running.pt")
+    for epoch in range(progress.epoch, settings.epochs):
+        means = _train_epoch(task, loader, epoch, progress, on_step)
+        measured = None if validate is None else validate()
+        result = means if measured is None else measured
+        getLogger().info("%s epoch %d: %s", folder.name, epoch + 1, _format(result))
+        progress.finish_epoch(result, None if measured is None else measured[settings.valid_metric])
+    task.student.load_state_dict(progress.best_weights)
+    return progress.best_result
+
+
+def _train_epoch(
+    task: Task,
+    loader: Loader,
+    epoch: int,
+    progress: _Progress,
+    on_step: Callable[[int, Metrics], None] | None,
+) -> Metrics:
+    task.train()
+    bar = tqdm(
+        enumerate(loader.epoch(epoch)),
+        total=len(loader),
+        desc=f"{progress.path.parent.name} {epoch + 1}/{progress.settings.epochs}",
+        disable=not progress.settings.show_progress,
+        dynamic_ncols=True,
+    )
+    for step, batch in bar:
+        if step < progress.step:
+            continue  # done before the interruption
+        parts = task(batch)
+        progress.optimizer.zero_grad(set_to_none=True)
+        parts["loss"].backward()
+        progress.optimizer.step()
+        values = {name: float(value.detach()) for name, value in parts.items() if value.ndim == 0}
+        if not values["loss"] == values["loss"]:
+            raise RuntimeError(f"the loss is not a number in epoch {epoch + 1}, step {step + 1}; lower learning_rate")
+        means = progress.finish_step(values)
+        bar.set_postfix({"loss": f"{means['loss']:.4f}"}, refresh=False)
+        if on_step is not None:
+            on_step(epoch * len(loader) + step, values)
+    return progress.means()
+
+
+class _Progress:
+    """All that changes while a task is trained, and its copy on disk."""
+
+    def __init__(self, task: Task, settings: LoopSettings, path: Path) -> None:
+        self.task = task
+        self.settings = settings
+        self.path = path
+        self.optimizer = _optimizer(task, settings)
+        self.epoch = self.step = 0
+        self.sums: Metrics = {}
+        self.best_score: float | None = None
+        self.best_result: Metrics = {}
+        self.best_weights: dict[str, torch.Tensor] = _copy(task.student.state_dict())
+        if path.exists():
+            self._load()
+        self._saved_at = time.monotonic()
+
+    def means(self) -> Metrics:
+        """Mean of the loss and its parts over the epoch so far."""
+        return {name: total / max(self.step, 1) for name, total in self.sums.items()}
+
+    def finish_step(self, values: Metrics) -> Metrics:
+        self.step += 1
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        if time.monotonic() - self._saved_at > self.settings.save_seconds:
+            self._save()
+        return self.means()
+
+    def finish_epoch(self, result: Metrics, score: float | None) -> None:
+        if score is None or self.best_score is None or score > self.best_score:
+            self.best_score, self.best_result = score, result
+            self.best_weights = _copy(self.task.student.state_dict())
+        self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
+        self._save()
+
+    def _save(self) -> None:
+        state = {
+            "task": self.task.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+            "counters": [self.epoch, self.step, self.sums, self.best_score, self.best_result],
+            "best_weights": self.best_weights,
+        }
+        if torch.cuda.is_available():
+            state["cuda_random"] = torch.cuda.get_rng_state_all()
+        save_atomically(state, self.path)
+        self._saved_at = time.monotonic()
+
+    def _load(self) -> None:
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        self.task.load_state_dict(state["task"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.step, self.sums, self.best_score, self.best_result = state["counters"]
+        self.best_weights = state["best_weights"]
+        torch.set_rng_state(state["random"])
+        if torch.cuda.is_available() and "cuda_random" in state:
+            torch.cuda.set_rng_state_all(state["cuda_random"])
+        getLogger().info("%s: resumed at epoch %d, step %d", self.path.parent.name, self.epoch + 1, self.step + 1)
+
+
+def save_atomically(state: dict, path: Path) -> None:
+    """Save tensors and plain values such that the file is either whole or not there."""
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)
+
+
+def _optimizer(task: Task, settings: LoopSettings) -> torch.optim.Optimizer:
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for name, parameter in task.named_parameters():
+        if parameter.requires_grad:
+            groups[".plm." in name].append(parameter)
+    return torch.optim.Adam(
+        [
+            {"params": groups[True], "lr": settings.plm_learning_rate},
+            {"params": groups[False], "lr": settings.learning_rate},
+        ],
+        amsgrad=True,
+        fused=True,
+    )
+
+
+def _copy(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+
+
+def _format(result: Metrics) -> str:
+    return "  ".join(f"{name} {value:.4f}" for name, value in result.items())

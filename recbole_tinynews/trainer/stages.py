@@ -1,0 +1,239 @@
+"""The stages of Tiny-NewsRec. None of them knows which comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from logging import getLogger
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from recbole_tinynews.data.news_table import NewsTable, tokenize
+from recbole_tinynews.data.pairs import PairLoader
+from recbole_tinynews.layers import ClickModel, NewsEncoder, NewsInput, load_tokenizer
+from recbole_tinynews.layers.initial import start_from_teacher, start_from_variance
+from recbole_tinynews.losses import MatchingDistillationLoss, MultiTeacherLoss
+from recbole_tinynews.model.build import build_click_model, build_encoder
+from recbole_tinynews.trainer.loop import Loader, LoopSettings, Metrics, Task, train
+from recbole_tinynews.trainer.store import Stage, Weights, checksum
+from recbole_tinynews.trainer.tasks import ClickDistillation, ClickTask, Matching, MatchingDistillation
+
+__all__ = ["ClickData", "Stages"]
+
+_LOOK_AT = 20_000  # news from which a start is computed
+_MODEL_KEYS = ("news_dim", "query_dim", "dropout", "precision", "max_tokens", "title_length")
+_CLICK_KEYS = (
+    "epochs", "train_batch_size", "learning_rate", "plm_learning_rate", "trained_layers",
+    "num_negatives", "history_length", "group_by_user", "valid_metric",
+)  # fmt: skip
+_LOOP_KEYS = ("save_seconds", "show_progress")  # change nothing in the result
+
+
+class ClickData(Protocol):
+    """Clicks of one dataset, and how a model fares on them."""
+
+    titles: NewsInput
+    key: Mapping[str, str]  # fingerprint of all it holds
+    news: np.ndarray  # what training and validation meet
+
+    def loader(self, settings: Mapping[str, Any], seed: int) -> Loader:
+        """Batches of training clicks."""
+
+    def validate(self, model: ClickModel, titles: NewsInput, history_length: int) -> Metrics | None:
+        """Metrics on the validation split, if there is one."""
+
+
+class Stages:
+    """Make the stages for one config.
+
+    Parameters
+    ----------
+    config : mapping
+        The keys of ``properties/model/TinyNewsRec.yaml``, ``seed`` and ``device``.
+    data : ClickData
+        Clicks and titles.
+    corpus : NewsTable
+        What post-training reads.
+    cache : Path
+        Folder for tokens.
+    on_step : callable, optional
+        Gets the stage's name, the step and the values, for logging.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        data: ClickData,
+        corpus: NewsTable,
+        cache: Path,
+        on_step: Callable[[str, int, Metrics], None] | None = None,
+    ) -> None:
+        self.config = config
+        self.data = data
+        self.corpus = corpus
+        self.cache = cache
+        self.on_step = on_step
+        plm = build_encoder(config, None, 1).plm
+        self._shared_inputs = {
+            "plm": checksum(plm.state_dict()),
+            **{key: config[key] for key in _MODEL_KEYS},
+        }
+
+    # -- title-body matching ------------------------------------------------------------------------------
+
+    def post_train(self, number: int = 1) -> Stage:
+        """Post-train a teacher's news encoder on titles and bodies; ``number`` tells apart several."""
+        settings = self.config["post_train"]
+        layers, seed = self.config["teacher_layers"], self.config["seed"] + number
+        inputs = {**self._matching_inputs(settings), "layers": layers, "seed": seed}
+
+        def learn(folder: Path, _: list[Weights]) -> tuple[Weights, Metrics]:
+            torch.manual_seed(seed)
+            encoder = build_encoder(self.config, layers, settings["trained_layers"])
+            start_from_variance(encoder, self.data.titles, self._sample())
+            task = Matching(encoder, *self._texts(settings))
+            return self._train(task, self._pairs(settings, seed), settings, folder)
+
+        name = "post_train" if self.config["num_post_trained"] == 1 else f"post_train_{number}"
+        return Stage(name, "teacher learns to match titles with bodies", inputs, learn)
+
+    def stage1(self, teachers: Sequence[Stage]) -> Stage:
+        """Teach a student's news encoder to match as post-trained teachers do."""
+        settings = self.config["stage1"]
+        layers, seed = self.config["student_layers"], self.config["seed"]
+        inputs = {**self._matching_inputs(settings), "layers": layers, "seed": seed}
+
+        def learn(folder: Path, starts: list[Weights]) -> tuple[Weights, Metrics]:
+            torch.manual_seed(seed)
+            student = build_encoder(self.config, layers, settings["trained_layers"])
+            masters = [self._restore(build_encoder(self.config, self.config["teacher_layers"], 0), w) for w in starts]
+            start_from_teacher(student, masters[0], self.data.titles, self._sample())
+            loss = MatchingDistillationLoss(
+                self.config["news_dim"], len(masters), settings["temperature"], settings["target_weight"]
+            ).to(self.config["device"])
+            task = MatchingDistillation(student, masters, *self._texts(settings), loss)
+            return self._train(task, self._pairs(settings, seed), settings, folder)
+
+        return Stage("stage1", "student learns matching from the teacher", inputs, learn, teachers)
+
+    # -- clicks ---------------------------------------------------------------------------------------------
+
+    def fine_tune(self, name: str, section: str, layers: int | None, seed: int, start: Stage | None = None) -> Stage:
+        """Fine-tune a click model; from a stage that left a news encoder, or else from the plain PLM."""
+        settings = self._click_settings(section)
+        inputs = {**self._click_inputs(settings), "layers": layers, "seed": seed}
+
+        def learn(folder: Path, starts: list[Weights]) -> tuple[Weights, Metrics]:
+            torch.manual_seed(seed)
+            model = build_click_model(self.config, layers, settings["trained_layers"])
+            if starts:
+                self._restore(model.news_encoder, starts[0])
+            else:
+                start_from_variance(model.news_encoder, self.data.titles, self._sample())
+            task = ClickTask(model, self._titles_for(model.news_encoder))
+            return self._train_clicks(task, settings, seed, folder)
+
+        starts = () if start is None else (start,)
+        return Stage(name, "fine-tuning on clicks", inputs, learn, starts, recommends=True)
+
+    def stage2(self, start: Stage, teachers: Sequence[Stage]) -> Stage:
+        """Teach a student clicks, from several fine-tuned teachers."""
+        settings = self._click_settings("stage2")
+        layers, seed = self.config["student_layers"], self.config["seed"]
+        inputs = {**self._click_inputs(settings), "layers": layers, "seed": seed}
+
+        def learn(folder: Path, starts: list[Weights]) -> tuple[Weights, Metrics]:
+            torch.manual_seed(seed)
+            student = build_click_model(self.config, layers, settings["trained_layers"])
+            self._restore(student.news_encoder, starts[0])
+            masters = [self.click_model(self.config["teacher_layers"], weights) for weights in starts[1:]]
+            loss = MultiTeacherLoss(
+                self.config["news_dim"],
+                len(masters),
+                settings["temperature"],
+                settings["target_weight"],
+                settings["learn_omega"],
+                settings["shared_projection"],
+            ).to(self.config["device"])
+            tables = torch.stack([self._vectors(master) for master in masters])
+            task = ClickDistillation(student, masters, tables, self._titles_for(student.news_encoder), loss)
+            return self._train_clicks(task, settings, seed, folder)
+
+        return Stage(
+            "stage2", "student learns clicks from all teachers", inputs, learn, (start, *teachers), recommends=True
+        )
+
+    def click_model(self, layers: int | None, weights: Weights) -> ClickModel:
+        """Rebuild a trained click model."""
+        return self._restore(build_click_model(self.config, layers, 0), weights)
+
+    # -- what they share ------------------------------------------------------------------------------------
+
+    def _click_settings(self, section: str) -> dict[str, Any]:
+        return {key: self.config[key] for key in _CLICK_KEYS} | dict(self.config[section] or {})
+
+    def _click_inputs(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self._shared_inputs, "settings": settings, "data": self.data.key}
+
+    def _matching_inputs(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self._shared_inputs, "settings": settings, "corpus": self.corpus.key, "titles": self.data.key["titles"]}
+
+    def _texts(self, settings: Mapping[str, Any]) -> list[NewsInput]:
+        tokenizer = load_tokenizer(self.config["plm"])
+        return [
+            NewsInput.from_tokens(tokenize(texts, tokenizer, length, self.cache), self.config["device"])
+            for texts, length in (
+                (self.corpus.titles, settings["title_length"]),
+                (self.corpus.bodies, settings["body_length"]),
+            )
+        ]
+
+    def _pairs(self, settings: Mapping[str, Any], seed: int) -> PairLoader:
+        return PairLoader(self.corpus.pairs, settings["num_negatives"], settings["train_batch_size"], seed)
+
+    def _sample(self) -> np.ndarray:
+        news = np.arange(1, len(self.data.titles.lengths))
+        return news if len(news) <= _LOOK_AT else np.random.default_rng(0).choice(news, _LOOK_AT, replace=False)
+
+    def _titles_for(self, encoder: NewsEncoder) -> NewsInput:
+        """Titles as the trained layers of an encoder get them: their frozen states, where memory allows."""
+        size = self.data.titles.lengths[self.data.news].sum() * encoder.plm.hidden_size * 4
+        if encoder.plm.num_frozen == 0 or size > self.config["frozen_cache_gb"] * 2**30:
+            return self.data.titles
+        getLogger().info("keeping the states below the trained layers: %.2f GB", size / 2**30)
+        return encoder.eval().frozen_input(self.data.titles, self.data.news)
+
+    def _vectors(self, model: ClickModel) -> torch.Tensor:
+        """Vectors of all news that training meets, as rows of a table over all news."""
+        vectors = model.encode_news(self.data.titles, self.data.news)
+        table = vectors.new_zeros(len(self.data.titles.lengths), vectors.shape[1])
+        table[torch.from_numpy(self.data.news)] = vectors
+        return table
+
+    def _train_clicks(
+        self, task: ClickTask | ClickDistillation, settings: Mapping[str, Any], seed: int, folder: Path
+    ) -> tuple[Weights, Metrics]:
+        loader = self.data.loader(settings, seed)
+        validate = partial(self.data.validate, task.student, task.titles, settings["history_length"])
+        return self._train(task, loader, settings, folder, validate)
+
+    def _train(
+        self,
+        task: Task,
+        loader: Loader,
+        settings: Mapping[str, Any],
+        folder: Path,
+        validate: Callable[[], Metrics | None] | None = None,
+    ) -> tuple[Weights, Metrics]:
+        loop = LoopSettings.of({**settings, **{key: self.config[key] for key in _LOOP_KEYS}})
+        report = None if self.on_step is None else partial(self.on_step, folder.name)
+        result = train(task, loader, loop, folder, validate, report)
+        return {name: tensor.cpu() for name, tensor in task.student.state_dict().items()}, result
+
+    def _restore(self, module: Any, weights: Weights) -> Any:
+        """Load strictly: a weight that does not fit is an error that names it."""
+        module.load_state_dict(weights)
+        return module

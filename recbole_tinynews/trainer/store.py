@@ -1,0 +1,140 @@
+"""Stages and what they leave on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from logging import getLogger
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from recbole_tinynews.trainer.loop import Metrics, save_atomically
+
+__all__ = ["Stage", "StageResult", "StageStore", "checksum"]
+
+Weights = dict[str, torch.Tensor]
+
+
+class StageResult(NamedTuple):
+    """What a stage leaves.
+
+    Parameters
+    ----------
+    weights : dict of str to Tensor
+        The student's ``state_dict``.
+    result : dict
+        What was measured.
+    seconds : float
+        How long it took when it was run.
+    """
+
+    weights: Weights
+    result: dict[str, Any]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of training.
+
+    Parameters
+    ----------
+    name : str
+        Unique in a run.
+    purpose : str
+        What it does, for people.
+    inputs : mapping
+        All that its result depends on, but for the stages before it; values that JSON can hold.
+    train : callable
+        Gets the stage's folder, in which an interrupted run finds what it had saved, and the weights that
+        the stages in ``starts`` left; returns its own weights and what was measured.
+    starts : sequence of Stage
+        Stages whose results it needs.
+    recommends : bool
+        Whether the weights are a click model's, which can be tested.
+    """
+
+    name: str
+    purpose: str
+    inputs: Mapping[str, Any]
+    train: Callable[[Path, list[Weights]], tuple[Weights, Metrics]]
+    starts: Sequence[Stage] = ()
+    recommends: bool = False
+
+    @property
+    def key(self) -> str:
+        """Fingerprint of everything that changes the result."""
+        everything = [self.name, dict(self.inputs), [stage.key for stage in self.starts]]
+        return hashlib.sha256(json.dumps(everything, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+class StageStore:
+    """Run each stage once for the same inputs.
+
+    A stage has a folder named by its name and key. ``stage.json`` is written last: where it stands the
+    stage is finished, and any run with the same inputs uses it.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of all stages.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, stage: Stage) -> Path:
+        """Folder of a stage."""
+        return self.root / f"{stage.name}-{stage.key}"
+
+    def is_done(self, stage: Stage) -> bool:
+        """Tell whether the stage needs no training."""
+        return (self.folder(stage) / "stage.json").exists()
+
+    def load(self, stage: Stage) -> StageResult:
+        """Read what a finished stage left."""
+        report = json.loads((self.folder(stage) / "stage.json").read_text(encoding="utf-8"))
+        weights = torch.load(self.folder(stage) / "weights.pt", map_location="cpu", weights_only=True)
+        return StageResult(weights, report["result"], report["seconds"])
+
+    def run(self, stage: Stage) -> StageResult:
+        """Train a stage, or resume it, or take its result from disk; the stages it starts from must be done."""
+        logger = getLogger()
+        folder = self.folder(stage)
+        if self.is_done(stage):
+            done = self.load(stage)
+            logger.info("%s: finished before, weights %s from %s", stage.name, checksum(done.weights), folder)
+            return done
+        starts = [self.load(start).weights for start in stage.starts]
+        for start, weights in zip(stage.starts, starts, strict=True):
+            logger.info("%s: starts from %s, weights %s", stage.name, start.name, checksum(weights))
+        folder.mkdir(parents=True, exist_ok=True)
+        begin = time.monotonic()
+        weights, result = stage.train(folder, starts)
+        seconds = round(time.monotonic() - begin, 2)
+        save_atomically(weights, folder / "weights.pt")
+        _write_json({"name": stage.name, "result": result, "seconds": seconds, "inputs": dict(stage.inputs)}, folder)
+        (folder / "running.pt").unlink(missing_ok=True)
+        logger.info("%s: done in %.0f s, weights %s", stage.name, seconds, checksum(weights))
+        return StageResult(weights, result, seconds)
+
+
+def _write_json(report: Mapping[str, Any], folder: Path) -> None:
+    part = folder / "stage.part"
+    part.write_text(json.dumps(report, default=str, indent=1), encoding="utf-8")
+    part.replace(folder / "stage.json")
+
+
+def checksum(weights: Mapping[str, torch.Tensor]) -> str:
+    """Fingerprint of weights: 12 hexadecimal digits of the SHA-256 over names, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:12]

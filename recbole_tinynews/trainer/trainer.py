@@ -1,0 +1,164 @@
+"""RecBole trainers that run stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import torch
+from recbole.trainer import Trainer
+
+from recbole_tinynews.data.impression_log import ImpressionLog
+from recbole_tinynews.data.news_table import NewsTable
+from recbole_tinynews.evaluator import impression_metrics
+from recbole_tinynews.layers import ClickModel
+from recbole_tinynews.model.plmnr import PLMNR
+from recbole_tinynews.trainer.click_data import ImpressionClicks, SampledClicks
+from recbole_tinynews.trainer.loop import Metrics, save_atomically
+from recbole_tinynews.trainer.stages import Stages
+from recbole_tinynews.trainer.store import Stage, StageStore
+
+__all__ = ["PLMNRTrainer", "TinyNewsRecTrainer"]
+
+
+class PLMNRTrainer(Trainer):
+    """Fine-tune a PLM-NR from the plain pre-trained encoder.
+
+    Subclasses say which stages there are and in what order; the last one's weights are the model's.
+
+    Parameters
+    ----------
+    config : Config
+        Configuration of the run.
+    model : PLMNR
+        Gets the weights.
+
+    Attributes
+    ----------
+    stages_report : list of dict
+        ``name``, ``seconds``, ``result`` of each stage, and ``test_result`` of those that made a click model,
+        after :meth:`evaluate`.
+    """
+
+    model: PLMNR
+
+    def __init__(self, config: Any, model: PLMNR) -> None:
+        super().__init__(config, model)
+        self.store = StageStore(Path(config["checkpoint_dir"]) / "stages" / config["dataset"])
+        self.stages_report: list[dict[str, Any]] = []
+        self._recommenders: list[tuple[dict[str, Any], ClickModel]] = []
+
+    def plan(self, stages: Stages) -> list[Stage]:
+        """Return the stages in the order in which they run."""
+        return [stages.fine_tune("fine_tune", "fine_tune", self.config["layers"], self.config["seed"])]
+
+    def fit(
+        self,
+        train_data: Any,
+        valid_data: Any = None,
+        verbose: bool = True,
+        saved: bool = True,
+        show_progress: bool = False,
+        callback_fn: Callable[[int, float], None] | None = None,
+    ) -> tuple[float, Metrics]:
+        """Run all stages that are not finished.
+
+        Parameters
+        ----------
+        train_data, valid_data : ImpressionLog or RecBole loader
+            Of a dataset with impressions, or of any other.
+        verbose, saved, show_progress, callback_fn
+            As in RecBole; ``callback_fn`` is called once, after the last stage.
+
+        Returns
+        -------
+        tuple of float and dict
+            Best validation score and metrics of the last stage.
+        """
+        if isinstance(train_data, ImpressionLog):
+            data: Any = ImpressionClicks(self.model.titles, train_data, valid_data)
+        else:
+            self.eval_collector.data_collect(train_data)
+            data = SampledClicks(self.model, train_data, lambda model: self._measure(model, valid_data))
+        stages = Stages(self.config, data, self._corpus(), self.model.cache, self._to_tensorboard)
+        plan = self.plan(stages)
+        self._show(plan)
+        for stage in plan:
+            done = self.store.run(stage)
+            report = {"name": stage.name, "seconds": done.seconds, "result": done.result}
+            self.stages_report.append(report)
+            if stage.recommends:
+                self._recommenders.append((report, stages.click_model(stage.inputs["layers"], done.weights)))
+        self.model.click_model.load_state_dict(done.weights)
+        self.model.train(False)
+        if saved:
+            state = {"state_dict": self.model.state_dict(), "other_parameter": None}
+            save_atomically(state, Path(self.saved_model_file))
+        score = done.result.get(self.valid_metric, -1.0)
+        if callback_fn is not None:
+            callback_fn(0, score)
+        return score, done.result
+
+    def evaluate(
+        self, eval_data: Any, load_best_model: bool = True, model_file: str | None = None, show_progress: bool = False
+    ) -> Metrics:
+        """Measure the model, and the teachers of the run beside it.
+
+        Parameters are RecBole's; ``eval_data`` may be an ImpressionLog.
+        """
+        if load_best_model:
+            path = Path(model_file or self.saved_model_file)
+            self.model.load_state_dict(torch.load(path, map_location=self.device, weights_only=True)["state_dict"])
+        for report, model in self._recommenders:
+            report["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+            report["test_result"] = self._measure(model, eval_data, show_progress)
+        return self._measure(self.model.click_model, eval_data, show_progress)
+
+    def _measure(self, click_model: ClickModel, eval_data: Any, show_progress: bool = False) -> Metrics:
+        """Evaluate with another network in the model's place."""
+        own = self.model.click_model
+        self.model.click_model = click_model
+        try:
+            if not isinstance(eval_data, ImpressionLog):
+                return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+            scores = self.model.score_impressions(eval_data)
+            return impression_metrics(scores, eval_data.labels, eval_data.candidates.offsets)
+        finally:
+            self.model.click_model = own
+
+    def _corpus(self) -> NewsTable:
+        """Texts for matching: another dataset's, or the model's own."""
+        if not self.config["matching_corpus"]:
+            return self.model.texts
+        return NewsTable.load(Path(self.config["data_path"]).parent / self.config["matching_corpus"])
+
+    def _show(self, plan: list[Stage]) -> None:
+        lines = [f"{stage.name:<14}{'finished before' if self.store.is_done(stage) else 'to do':<17}{stage.purpose}" for stage in plan]
+        getLogger().info("stages of this run\n%s", "\n".join(lines))
+
+    def _to_tensorboard(self, stage: str, step: int, values: Metrics) -> None:
+        for name, value in values.items():
+            self.tensorboard.add_scalar(f"{stage}/{name}", value, step)
+
+
+class TinyNewsRecTrainer(PLMNRTrainer):
+    """Post-train, teach matching, fine-tune the teachers, teach clicks; the student is the result."""
+
+    def plan(self, stages: Stages) -> list[Stage]:
+        """Return the stages in the order in which they run."""
+        config = self.config
+        post_trained = [stages.post_train(number) for number in range(1, config["num_post_trained"] + 1)]
+        student = stages.stage1(post_trained)
+        teachers = [
+            stages.fine_tune(
+                f"teacher_{number}",
+                "teacher",
+                config["teacher_layers"],
+                config["seed"] + number,
+                post_trained[(number - 1) % len(post_trained)],
+            )
+            for number in range(1, config["num_teachers"] + 1)
+        ]
+        return [*post_trained, student, *teachers, stages.stage2(student, teachers)]
