@@ -133,7 +133,7 @@ class Reporter:
         for place in range(20, len(words), 20):
             words[place] = str(self.rng.choice([entity, entity.split()[1]]))
         starts = range(0, count - 4, 9)  # the last sentence has 5 to 13 words
-        return " ".join(_sentence(words[a:b]) + "." for a, b in zip(starts, [*starts[1:], count]))
+        return " ".join(_sentence(words[a:b]) + "." for a, b in zip(starts, [*starts[1:], count], strict=True))
 
 
 def _sentence(words: list[str]) -> str:
@@ -216,7 +216,9 @@ def simulate(rng: np.random.Generator, world: World, audience: Audience) -> dict
     for split, (users, first_day, last_day) in periods.items():
         before = [list(items) for items in clicks]
         visits[split] = []
-        for user, day in zip(rng.permutation(users).tolist(), np.sort(rng.uniform(first_day, last_day, len(users)))):
+        order = rng.permutation(users).tolist()
+        days = np.sort(rng.uniform(first_day, last_day, len(users)))
+        for user, day in zip(order, days, strict=True):
             shown, clicked = audience.visit(user, day)
             visits[split].append(Visit(user, float(day), before[user], shown, clicked))
             clicks[user].extend(shown[clicked].tolist())
@@ -270,7 +272,7 @@ def _behavior(number: int, visit: Visit, news_ids: list[str], user_ids: list[str
     clock = f"{moment.month}/{moment.day}/{moment.year} {moment.hour % 12 or 12}:{moment:%M:%S} "
     clock += "PM" if moment.hour >= 12 else "AM"
     history = " ".join(news_ids[i] for i in visit.history)
-    shown = " ".join(f"{news_ids[i]}-{int(clicked)}" for i, clicked in zip(visit.shown, visit.clicked))
+    shown = " ".join(f"{news_ids[i]}-{int(clicked)}" for i, clicked in zip(visit.shown, visit.clicked, strict=True))
     return "\t".join([str(number), user_ids[visit.user], clock, history, shown])
 
 

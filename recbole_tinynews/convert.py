@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _folder(options: argparse.Namespace) -> Path:
-    if Path(options.name).name != options.name or options.name.startswith("."):
+    if not options.name or Path(options.name).name != options.name or options.name.startswith("."):
         raise InputError(f"--name {options.name!r}: expected a plain name such as mind-small, without slashes")
     return options.output / options.name
 
@@ -60,13 +60,19 @@ def _feeds(options: argparse.Namespace, folder: Path) -> Summary:
 def _parser() -> argparse.ArgumentParser:
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="python -m recbole_tinynews.convert", description=__doc__, epilog=_EPILOG, formatter_class=plain
+        prog="python -m recbole_tinynews.convert",
+        description="Make a dataset that RecBole and this project read from raw news logs or texts.",
+        epilog=_EPILOG,
+        formatter_class=plain,
     )
     sources = parser.add_subparsers(title="sources", required=True, metavar="SOURCE")
     output = argparse.ArgumentParser(add_help=False)
     output.add_argument("--name", required=True, help="name of the dataset, as in run_recbole.py --dataset=NAME")
     output.add_argument(
-        "--output", type=Path, default=Path("dataset"), help="folder of all datasets; the new one is a folder in it"
+        "--output",
+        type=Path,
+        default=Path("dataset"),
+        help="folder of all datasets, where the new one becomes a folder (default: dataset)",
     )
 
     mind = sources.add_parser(

@@ -115,7 +115,7 @@ class FeedsMapping:
 
 
 def _fill(kind: type[T], values: Any, section: str) -> T:
-    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    names = [f.name for f in fields(kind) if f.name != "widths"]  # type: ignore[arg-type]
     if not isinstance(values, dict):
         raise InputError(f"{section}: expected keys and values, one of {', '.join(names)}")
     for key in values:
@@ -125,6 +125,8 @@ def _fill(kind: type[T], values: Any, section: str) -> T:
             raise InputError(f"{section}: unknown key {key!r}{hint}")
         if key.endswith("separator") and not (isinstance(values[key], str | None) and values[key] != ""):
             raise InputError(f"{section}: {key} must be text in quotes, such as ','")
+        if key == "separator" and len(values[key] or ",") > 1:
+            raise InputError(f"{section}: separator must be one character, found {values[key]!r}")
     try:
         return kind(**values)
     except TypeError as error:

@@ -11,10 +11,8 @@ __all__ = ["Impression", "News", "clean", "id_fault"]
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ID = re.compile(r'[^\s"\x00-\x1f\x7f-\x9f]+')
 # RecBole's reader takes these for missing values (and [PAD] for itself), and would lose their rows.
-_RESERVED = frozenset(
-    ["[PAD]", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"]
-    + ["N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
-)
+_RESERVED = {"[PAD]", "#N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"}
+_RESERVED |= {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 
 
 @dataclass
@@ -59,7 +57,7 @@ class Impression:
     @property
     def clicked(self) -> list[str]:
         """Ids of the clicked candidates."""
-        return [item for item, label in zip(self.candidates, self.labels) if label == "1"]
+        return [item for item, label in zip(self.candidates, self.labels, strict=False) if label == "1"]
 
 
 def clean(text: str) -> str:

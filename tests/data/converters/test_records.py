@@ -1,0 +1,29 @@
+import unicodedata
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recbole_tinynews.data.converters.records import _RESERVED, clean, id_fault
+
+
+@given(st.text())
+def test_cleaned_text_is_one_line_and_one_column_and_otherwise_the_same(text):
+    assert clean(text) == "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
+    assert len(clean(text).splitlines()) <= 1
+
+
+@pytest.mark.parametrize("text", ["N1", "a-1", "übung", "007", "nanotech"])
+def test_plain_ids_are_fine(text):
+    assert id_fault(text) is None
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a\u00a0b", 'a"b', "a\x07", "NA", "[PAD]"])
+def test_ids_that_would_be_lost_in_recbole_are_refused(text):
+    assert id_fault(text)
+
+
+def test_every_word_that_the_hosts_reader_drops_is_reserved():
+    words = set(pd._libs.parsers.STR_NA_VALUES) - {""}
+    assert {word for word in words if " " not in word} <= _RESERVED
