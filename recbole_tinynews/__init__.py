@@ -20,7 +20,7 @@ if find_spec("recbole") is None:
     )
 
 # Loaded on first use: a converter starts without torch and RecBole.
-_HOMES = {"NewsConfig": "config", "register": "register", "run": "quick_start"}
+_HOMES = {"NewsConfig": "config", "register": "registry", "run": "quick_start"}
 
 
 def __getattr__(name: str) -> Any:

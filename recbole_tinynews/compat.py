@@ -77,8 +77,9 @@ def _mend_collector() -> None:
 
 def _quiet_warnings() -> None:
     """RecBole's own uses of what pandas and torch are about to drop; a user can do nothing about them."""
-    for module in ("recbole", "torch.cuda.amp"):
-        warnings.filterwarnings("ignore", category=FutureWarning, module=module)
+    for module in (r"recbole\.", r"torch\.cuda\.amp"):
+        for category in (FutureWarning, UserWarning):
+            warnings.filterwarnings("ignore", category=category, module=module)
 
 
 _mend_numpy()

@@ -18,7 +18,7 @@ import recbole_tinynews.compat  # noqa: F401
 from recbole_tinynews.data.dataset import has_impressions
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.evaluator.metrics import METRICS
-from recbole_tinynews.register import resolve_model
+from recbole_tinynews.registry import resolve_model
 
 __all__ = ["NewsConfig", "merged", "properties_folder"]
 
@@ -61,6 +61,8 @@ class NewsConfig(Config):
         If a file, the model or a value cannot be used.
     """
 
+    internal_config_dict: dict[str, Any]
+
     def __init__(
         self,
         model: str | type | None = None,
@@ -74,8 +76,10 @@ class NewsConfig(Config):
         self.remarks: list[str] = []
         try:
             super().__init__(model, dataset, config_file_list, config_dict)
-        except (KeyError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-            raise error if isinstance(error, InputError) else InputError(str(error.args[0] if error.args else error)) from error
+        except InputError:
+            raise
+        except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(str(error)) from error
 
     def _convert_config_dict(self, config_dict: Mapping[str, Any]) -> dict[str, Any]:
         """RecBole runs strings as Python code; here they can be values only."""
@@ -106,12 +110,16 @@ class NewsConfig(Config):
 
     def _get_model_and_dataset(self, model: str | type | None, dataset: str | None) -> tuple[str, type, str]:
         model = model or self.external_config_dict.get("model")
+        dataset = dataset or self.external_config_dict.get("dataset")
+        if not model or not dataset:
+            raise InputError("expected a model and a dataset: --model=NAME --dataset=NAME")
         return super()._get_model_and_dataset(resolve_model(model) if isinstance(model, str) else model, dataset)
 
-    def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
+    def _load_internal_config_dict(self, model: str, model_class: Any, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
         folder = properties_folder()
-        for path in (folder / "overall.yaml", folder / "model" / f"{model}.yaml", folder / "dataset" / f"{dataset}.yaml"):
+        for name in ("overall", f"model/{model}", f"dataset/{dataset}"):
+            path = folder / f"{name}.yaml"
             if path.exists():
                 self._put_under(self._read(path))
         data_path = self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])
@@ -129,6 +137,7 @@ class NewsConfig(Config):
                 del given[key]
                 self.remarks.append(f"{key} has no effect: impressions are evaluated by {', '.join(METRICS)}")
         final = merged(self.internal_config_dict, given)
+        _check_numbers(final, self.internal_config_dict)
         if self.impressions and final["valid_metric"].lower() not in METRICS:
             raise InputError(f"valid_metric must be one of {', '.join(METRICS)}, not {final['valid_metric']!r}")
         if _learns_from_all_items(self.model_class, final):
@@ -164,7 +173,8 @@ class NewsConfig(Config):
         for key, value in given.items():
             default = self.internal_config_dict.get(key)
             if isinstance(value, dict) and isinstance(default, dict) and key in self._stages():
-                unknown += [(f"{key}.{part}", {f"{key}.{one}" for one in default}) for part in value if part not in default]
+                parts = {f"{key}.{part}" for part in default}
+                unknown += [(f"{key}.{part}", parts) for part in value if part not in default]
         return [_complaint(key, names) for key, names in unknown if key not in names]
 
     def _stages(self) -> set[str]:
@@ -195,8 +205,10 @@ def merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for key, value in top.items():
         below = result.get(key)
-        joins = isinstance(value, Mapping) and isinstance(below, Mapping) and key not in _WHOLE
-        result[key] = merged(below, value) if joins else copy.deepcopy(value)
+        if isinstance(value, Mapping) and isinstance(below, Mapping) and key not in _WHOLE:
+            result[key] = merged(below, value)
+        else:
+            result[key] = copy.deepcopy(value)
     return result
 
 
@@ -218,6 +230,16 @@ def _value(text: str) -> Any:
         return ast.literal_eval(text)
     except (SyntaxError, TypeError, ValueError):
         return text
+
+
+def _check_numbers(settings: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str = "") -> None:
+    for key, default in defaults.items():
+        value = settings.get(key)
+        if isinstance(default, dict) and isinstance(value, dict):
+            _check_numbers(value, default, f"{prefix}{key}.")
+        elif isinstance(default, (bool, int, float)) and isinstance(value, str):
+            kind = "True or False" if isinstance(default, bool) else "a number"
+            raise InputError(f"{prefix}{key} must be {kind}, not {value!r}")
 
 
 def _learns_from_all_items(model_class: type, settings: Mapping[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """Evaluation of any RecBole model on impressions."""
 
 from recbole_tinynews.evaluator.metrics import METRICS, evaluated, impression_metrics
+from recbole_tinynews.evaluator.scoring import score_impressions
 
-__all__ = ["METRICS", "evaluated", "impression_metrics"]
+__all__ = ["METRICS", "evaluated", "impression_metrics", "score_impressions"]

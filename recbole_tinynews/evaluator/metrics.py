@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from recbole_tinynews.errors import InputError
 
@@ -13,10 +15,31 @@ __all__ = ["METRICS", "evaluated", "impression_metrics"]
 METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10")
 
 
+@overload
 def impression_metrics(
-    scores: np.ndarray,
-    labels: np.ndarray,
-    offsets: np.ndarray,
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    offsets: npt.ArrayLike,
+    ks: Sequence[int] = ...,
+    per_impression: Literal[False] = ...,
+) -> dict[str, float]: ...
+
+
+@overload
+def impression_metrics(
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    offsets: npt.ArrayLike,
+    ks: Sequence[int] = ...,
+    *,
+    per_impression: Literal[True],
+) -> dict[str, np.ndarray]: ...
+
+
+def impression_metrics(
+    scores: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    offsets: npt.ArrayLike,
     ks: Sequence[int] = (5, 10),
     per_impression: bool = False,
 ) -> dict[str, float] | dict[str, np.ndarray]:
@@ -105,7 +128,7 @@ def impression_metrics(
     return {name: float(values[counts].mean()) if counts.any() else np.nan for name, values in result.items()}
 
 
-def evaluated(labels: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+def evaluated(labels: npt.ArrayLike, offsets: npt.ArrayLike) -> np.ndarray:
     """Tell which impressions have both a clicked and a not-clicked candidate, shape (n,). The others are skipped.
 
     Examples
@@ -113,6 +136,7 @@ def evaluated(labels: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     >>> evaluated([1, 0, 1, 1], [0, 2, 4, 4]).tolist()
     [True, False, False]
     """
+    offsets = np.asarray(offsets, dtype=np.int64)
     clicks = np.diff(np.concatenate([[0], np.cumsum(np.asarray(labels) == 1)])[offsets])
     return (clicks > 0) & (clicks < np.diff(offsets))
 

@@ -12,11 +12,12 @@ import recbole.data.dataset
 import recbole.model
 import recbole.trainer
 from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.utils import ModelType, get_trainer
 
 import recbole_tinynews.compat  # noqa: F401
 from recbole_tinynews.errors import InputError
 
-__all__ = ["OUR_MODELS", "model_names", "register", "resolve_model"]
+__all__ = ["OUR_MODELS", "model_names", "register", "resolve_model", "resolve_trainer"]
 
 OUR_MODELS = ("PLMNR", "TinyNewsRec", "Pop")
 
@@ -52,6 +53,12 @@ def resolve_model(name: str) -> type[AbstractRecommender]:
         hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(sorted(names))}"
         raise InputError(f"there is no model {name!r}: {hint}")
     return getattr(importlib.import_module(names[name]), name)
+
+
+def resolve_trainer(model_type: ModelType, name: str) -> type:
+    """Find the trainer of a model: our ``<name>Trainer``, or the one that RecBole picks."""
+    ours = importlib.import_module("recbole_tinynews.trainer") if name in OUR_MODELS else None
+    return getattr(ours, f"{name}Trainer", None) or get_trainer(model_type, name)
 
 
 def model_names() -> dict[str, str]:

@@ -1,0 +1,28 @@
+# make demo and make test do all the set-up there is; nothing has to be installed before but Python 3.10-3.13.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: install demo test lint
+
+install: $(INSTALLED)
+
+# RecBole comes last and alone: from Python 3.12 on, one of its dependencies cannot be installed (see setup.py).
+$(INSTALLED): setup.py constraints.txt
+	@echo "installing into $(VENV), a few minutes"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install -q -c constraints.txt --no-deps recbole
+	@touch $@
+
+demo: install
+	$(BIN)/python -m recbole_tinynews.demo
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/mypy

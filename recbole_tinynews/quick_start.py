@@ -1,0 +1,246 @@
+"""From a configuration to a result: the one way to run a model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from recbole.data import create_dataset, data_preparation
+from recbole.data.dataset import Dataset
+from recbole.data.utils import get_dataloader
+from recbole.sampler import KGSampler, RepeatableSampler, Sampler
+from recbole.utils import ModelType, init_logger, init_seed
+
+from recbole_tinynews.config import NewsConfig
+from recbole_tinynews.data.dataset import load_impressions
+from recbole_tinynews.data.impression_log import ImpressionLog
+from recbole_tinynews.data.schema import atomic_file
+from recbole_tinynews.errors import InputError
+from recbole_tinynews.evaluator import evaluated
+from recbole_tinynews.registry import resolve_trainer
+from recbole_tinynews.trainer.impression_trainer import impression_trainer
+
+__all__ = ["main", "run"]
+
+_logger = logging.getLogger()
+
+
+def run(
+    model: str | type | None,
+    dataset: str | None,
+    config_file_list: Sequence[str | Path] | None = None,
+    config_dict: Mapping[str, Any] | None = None,
+    command_line: Sequence[str] = (),
+    saved: bool = True,
+) -> dict[str, Any]:
+    """Train a model and test it.
+
+    On a dataset with impressions every model is validated and tested on these; RecBole's models then train on all
+    clicks of ``D.inter``. On any other dataset all goes RecBole's way.
+
+    Parameters
+    ----------
+    model, dataset, config_file_list, config_dict, command_line
+        As for `NewsConfig`.
+    saved : bool
+        Keep the best epoch in a checkpoint and test that; otherwise the last epoch is tested.
+
+    Returns
+    -------
+    dict
+        What is written to ``result_file``: model, dataset, seed, parameters, best_valid_result, test_result, stages
+        and seconds.
+
+    Raises
+    ------
+    InputError
+        If the configuration or the data cannot be used.
+    """
+    started = perf_counter()
+    config = NewsConfig(model, dataset, config_file_list, config_dict, command_line)
+    _check_paths(config)
+    with _logging(config):
+        data = _load(config)
+        init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
+        network = config.model_class(config, data.dataset).to(config["device"])
+        _to_log_file(network)
+        trainer_class = resolve_trainer(config["MODEL_TYPE"], config["model"])
+        if config.impressions and not _uses_impressions(config):
+            trainer = impression_trainer(trainer_class)(config, network, data.dataset)
+        else:
+            trainer = trainer_class(config, network)
+        _, valid_result = trainer.fit(data.train, data.valid, saved=saved, show_progress=config["show_progress"])
+        test_result = trainer.evaluate(data.test, load_best_model=saved, show_progress=config["show_progress"])
+        result = {
+            "model": config["model"],
+            "dataset": config["dataset"],
+            "seed": config["seed"],
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "best_valid_result": _plain(valid_result),
+            "test_result": _plain(test_result),
+            "stages": getattr(trainer, "stages_report", []),
+            "seconds": round(perf_counter() - started, 3),
+        }
+        path = Path(config["result_file"] or Path(trainer.saved_model_file).with_suffix(".json"))
+        _write(result, path)
+        _logger.info("test result\n%s\nwritten to %s", _table(result), path)
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, ``sys.argv[1:]`` by default, and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="run_recbole.py",
+        description="Train a model on a dataset and test it. The metrics are shown at the end and written as JSON.",
+        epilog="Any other setting is given as --key=value, a nested one with dots:\n"
+        "  run_recbole.py --model=BPR --dataset=demo --epochs=20 --learning_rate=0.01\n"
+        "  run_recbole.py --model=TinyNewsRec --dataset=demo --post_train.epochs=2 --result_file=out.json\n"
+        "Settings and their defaults are listed in properties/overall.yaml and properties/model/<Model>.yaml.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--model", metavar="NAME", help="PLMNR, TinyNewsRec, or any model of RecBole")
+    parser.add_argument("--dataset", metavar="NAME", help="a folder NAME in data_path (default: dataset/)")
+    parser.add_argument("--config_files", metavar='"A B"', default="", help="yaml files with settings, split by spaces")
+    given, settings = parser.parse_known_args(arguments)
+    try:
+        run(given.model, given.dataset, given.config_files.split(), command_line=settings)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:  # a few of RecBole's models need more than RecBole
+        print(f"error: {given.model} needs the package {error.name!r}: install it with pip", file=sys.stderr)
+        return 1
+    return 0
+
+
+@dataclass(frozen=True)
+class _Data:
+    """A dataset, and what the trainer is given: RecBole's loaders or impressions."""
+
+    dataset: Dataset
+    train: Any
+    valid: Any
+    test: Any
+
+
+def _load(config: NewsConfig) -> _Data:
+    try:
+        dataset = create_dataset(config)
+        _to_log_file(dataset)
+        if not config.impressions:
+            loaders = data_preparation(config, dataset)
+            return _Data(loaders[0]._dataset, *loaders)
+        train = None if _uses_impressions(config) else _all_clicks(config, dataset)
+    except InputError:
+        raise
+    except ValueError as error:  # how RecBole tells of files and settings that do not fit
+        raise InputError(str(error), path=config["data_path"]) from error
+    valid, test = (load_impressions(dataset, split) for split in ("valid", "test"))
+    if test is None or not evaluated(test.labels, test.candidates.offsets).any():
+        _logger.warning("%s.test.imp is missing or has no labels: tested on the validation split", config["dataset"])
+        test = valid
+    if train is not None:
+        return _Data(train._dataset, train, valid, test)
+    return _Data(dataset, _training_impressions(config, dataset), valid, test)
+
+
+def _all_clicks(config: NewsConfig, dataset: Dataset) -> Any:
+    """RecBole's training loader, over the whole of ``D.inter``."""
+    clicks = dataset.build()[0]
+    samplers = [_negative_sampler(config, clicks)]
+    if config["MODEL_TYPE"] == ModelType.KNOWLEDGE:
+        negatives = config["train_neg_sample_args"]
+        samplers.append(KGSampler(dataset, negatives["distribution"], negatives["alpha"]))
+    return get_dataloader(config, "train")(config, clicks, *samplers, shuffle=config["shuffle"])
+
+
+def _negative_sampler(config: NewsConfig, clicks: Dataset) -> Any:
+    negatives = config["train_neg_sample_args"]
+    if negatives["distribution"] == "none":
+        return None
+    kind, datasets = (RepeatableSampler, clicks) if config["repeatable"] else (Sampler, [clicks])
+    return kind(["train"], datasets, negatives["distribution"], negatives["alpha"]).set_phase("train")
+
+
+def _training_impressions(config: NewsConfig, dataset: Dataset) -> ImpressionLog:
+    log = load_impressions(dataset, "train")
+    if log is None:
+        path = atomic_file(config["data_path"], "train.imp")
+        raise InputError(f"{config['model']} learns from impressions, which are missing", path=path)
+    return log
+
+
+def _uses_impressions(config: NewsConfig) -> bool:
+    return getattr(config.model_class, "uses_impressions", False)
+
+
+def _check_paths(config: NewsConfig) -> None:
+    """Find out now what would only fail after hours."""
+    name, folder = config["dataset"], Path(config["data_path"])
+    if not folder.is_dir():
+        known = [path.name for path in folder.parent.glob("*/")] if folder.parent.is_dir() else []
+        hint = "".join(f"; did you mean {close}?" for close in get_close_matches(name, known, n=1))
+        raise InputError(f"there is no dataset {name!r}: expected the folder {folder}{hint}")
+    if not config["benchmark_filename"] and not (path := atomic_file(folder, "inter")).exists():
+        raise InputError("expected this file in the dataset's folder", path=path)
+    if config["result_file"]:
+        path = Path(config["result_file"])
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"result_file cannot be written: {error.strerror}", path=path) from None
+        if path.is_dir():
+            raise InputError("result_file must be a file, not a folder", path=path)
+
+
+@contextmanager
+def _logging(config: NewsConfig) -> Iterator[None]:
+    """RecBole's logger for the time of a run; the settings go into its file, remarks on them to the user, too."""
+    before, level = _logger.handlers[:], _logger.level
+    init_seed(config["seed"], config["reproducibility"])
+    init_logger(config)
+    _to_log_file(config)
+    for remark in config.remarks:
+        _logger.warning(remark)
+    try:
+        yield
+    finally:
+        for handler in [handler for handler in _logger.handlers if handler not in before]:
+            _logger.removeHandler(handler)
+            handler.close()
+        _logger.setLevel(level)
+
+
+def _to_log_file(message: object) -> None:
+    """Log what is too long for the screen."""
+    for handler in _logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(_logger.makeRecord("root", logging.INFO, __file__, 0, str(message), (), None))
+
+
+def _plain(result: Mapping[str, Any] | None) -> dict[str, float] | None:
+    return None if result is None else {name: float(value) for name, value in result.items()}
+
+
+def _write(result: Mapping[str, Any], path: Path) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _table(result: Mapping[str, Any]) -> str:
+    cells = {"model": result["model"], "dataset": result["dataset"]}
+    cells |= {name: f"{value:.4f}" for name, value in (result["test_result"] or {}).items()}
+    widths = [max(len(name), len(value)) for name, value in cells.items()]
+    lines = (cells.keys(), cells.values())
+    return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)) for line in lines)

@@ -1,0 +1,16 @@
+"""Fixtures that several folders of tests use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_dataset import write_dataset
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch) -> Path:
+    """An empty working folder with a made-up dataset ``dataset/tiny`` in it."""
+    monkeypatch.chdir(tmp_path)
+    return write_dataset(tmp_path / "dataset")

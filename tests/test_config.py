@@ -1,0 +1,126 @@
+"""Settings from all sources, and what is said about wrong ones."""
+
+from __future__ import annotations
+
+import pytest
+from recbole.config import Config
+
+from recbole_tinynews import InputError, NewsConfig
+
+PLAIN = {"gpu_id": ""}
+
+
+def config_of(model="BPR", dataset="ml-100k", files=(), settings=(), line=()):
+    return NewsConfig(model, dataset, files, PLAIN | dict(settings), line)
+
+
+def test_without_settings_of_ours_all_is_as_in_recbole(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["pytest"])
+    for model in ("BPR", "FM"):
+        expected = Config(model, "ml-100k", config_dict=dict(PLAIN)).final_config_dict
+        ours = config_of(model).final_config_dict
+        assert {key: ours[key] for key in expected} == expected
+
+
+def test_command_line_beats_config_dict_beats_later_file_beats_earlier_file(tmp_path):
+    early, late = tmp_path / "early.yaml", tmp_path / "late.yaml"
+    early.write_text("epochs: 1\nlearning_rate: 1e-1\nembedding_size: 11\nseed: 1\n")
+    late.write_text("epochs: 2\nlearning_rate: 1e-2\nembedding_size: 12\n")
+    config = config_of(files=[early, late], settings={"epochs": 3, "learning_rate": 1e-3}, line=["--epochs=4"])
+    assert [config[key] for key in ("epochs", "learning_rate", "embedding_size", "seed")] == [4, 1e-3, 12, 1]
+
+
+def test_nested_settings_given_in_part_keep_the_rest():
+    config = config_of(settings={"eval_args": {"order": "TO"}}, line=["--train_neg_sample_args.sample_num=3"])
+    assert config["eval_args"]["order"] == "TO"
+    assert config["eval_args"]["split"] == {"RS": [0.8, 0.1, 0.1]}
+    assert config["train_neg_sample_args"]["sample_num"] == 3
+    assert config["train_neg_sample_args"]["distribution"] == "uniform"
+
+
+def test_a_split_replaces_the_default_split():
+    assert config_of(settings={"eval_args": {"split": {"LS": "valid_only"}}})["eval_args"]["split"] == {
+        "LS": "valid_only"
+    }
+
+
+def test_the_caller_s_settings_are_not_changed():
+    settings = {"train_neg_sample_args": {"sample_num": 2}, "epochs": "7"}
+    config_of(settings=settings)
+    assert settings == {"train_neg_sample_args": {"sample_num": 2}, "epochs": "7"}
+
+
+def test_the_command_line_of_the_process_is_not_read(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["program", "--epochs=77", "rubbish"])
+    assert config_of()["epochs"] == 300
+
+
+def test_values_are_literals_and_never_code():
+    line = ["--note=__import__('os').getcwd()", "--topk=[5,10]", "--checkpoint_dir=a=b", "--shuffle=false"]
+    config = config_of(line=line)
+    assert config["note"] == "__import__('os').getcwd()"
+    assert config["topk"] == [5, 10]
+    assert config["checkpoint_dir"] == "a=b"
+    assert config["shuffle"] is False
+
+
+def test_a_typing_error_in_a_key_is_told_with_the_likely_key():
+    config = config_of(settings={"learning_rat": 1, "hidden_size": 8})
+    assert config.remarks == ["unknown setting 'learning_rat': did you mean 'learning_rate'?"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": "LightGNC"}, "no model 'LightGNC': did you mean LightGCN"),
+        ({"model": None}, "expected a model and a dataset"),
+        ({"line": ["--epochs"]}, "expected --key=value, found '--epochs'"),
+        ({"line": ["epochs=3"]}, "expected --key=value, found 'epochs=3'"),
+        ({"line": ["--epochs=many"]}, "epochs must be a number, not 'many'"),
+        ({"line": ["--train_neg_sample_args.sample_num=many"]}, "train_neg_sample_args.sample_num must be a number"),
+        ({"line": ["--shuffle=ja"]}, "shuffle must be True or False, not 'ja'"),
+        ({"line": ["--metrics=Recal"]}, "no metric named 'Recal'"),
+        ({"files": ["missing.yaml"]}, "missing.yaml: cannot be read: No such file"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_one_line(arguments, message):
+    with pytest.raises(InputError, match=message) as error:
+        config_of(**arguments)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [1\nb: 2\n", "bad.yaml:2: not yaml"), ("- 1\n", "bad.yaml: expected lines of the form")]
+)
+def test_a_broken_file_is_named(tmp_path, text, message):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        config_of(files=[path])
+
+
+def test_sequential_models_run_without_a_word_on_negatives():
+    assert config_of("SASRec")["train_neg_sample_args"]["distribution"] == "none"
+    assert config_of("SASRec", line=["--loss_type=BPR"])["train_neg_sample_args"]["distribution"] == "uniform"
+
+
+def test_use_gpu_false_means_the_cpu():
+    config = NewsConfig("BPR", "ml-100k", config_dict={"use_gpu": False})
+    assert config["gpu_id"] == ""
+    assert config["device"].type == "cpu"
+
+
+def test_impressions_replace_split_and_metrics(tiny):
+    config = config_of("SASRec", "tiny", settings={"topk": 5, "metrics": ["AUC", "MRR"], "eval_args": {"mode": "uni9"}})
+    assert config.impressions
+    assert config["valid_metric"] == "auc"
+    assert config["eval_args"]["split"] == {"RS": [1.0]}
+    assert [remark.split()[0] for remark in sorted(config.remarks)] == ["eval_args", "metrics", "topk"]
+    with pytest.raises(InputError, match=r"valid_metric must be one of auc, mrr, ndcg@5, ndcg@10, not 'MRR@10'"):
+        config_of("BPR", "tiny", settings={"valid_metric": "MRR@10"})
+
+
+def test_context_aware_models_draw_negatives_where_there_are_impressions(tiny):
+    assert config_of("FM", "tiny")["train_neg_sample_args"]["sample_num"] == 1
+    assert not config_of("FM", "ml-100k").impressions
+    assert config_of("FM", "ml-100k")["train_neg_sample_args"]["distribution"] == "none"
