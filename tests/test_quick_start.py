@@ -155,7 +155,7 @@ def test_a_model_of_stages_gets_impressions_and_its_stages_are_reported(tiny, mo
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model=BPR", "--dataset=tinny"], "no dataset 'tinny': expected the folder dataset/tinny; did you mean tiny?"),
+        (["--model=BPR", "--dataset=tinny"], "expected the folder dataset/tinny; did you mean tiny?"),
         (["--model=BRP", "--dataset=tiny"], "there is no model 'BRP': did you mean BPR"),
         (["--dataset=tiny"], "expected a model and a dataset"),
         (["--model=BPR", "--dataset=tiny", "--epochs", "3"], "expected --key=value, found '--epochs'"),
