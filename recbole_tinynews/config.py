@@ -122,6 +122,7 @@ class NewsConfig(Config):
             path = folder / f"{name}.yaml"
             if path.exists():
                 self._put_under(self._read(path))
+        self._put_variant_under(folder / "paper")
         data_path = self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])
         self.impressions = has_impressions(Path(data_path) / dataset)
         if self.impressions:
@@ -145,6 +146,15 @@ class NewsConfig(Config):
         if not final["use_gpu"]:
             final["gpu_id"] = ""
         return final
+
+    def _put_variant_under(self, folder: Path) -> None:
+        """Apply the settings of a version of the paper; v1 is what the model's own file says."""
+        variant = self.external_config_dict.get("variant", self.internal_config_dict.get("variant"))
+        known = {path.stem: path for path in folder.glob("*.yaml")}
+        if variant in known:
+            self._put_under(self._read(known[variant]))
+        elif variant not in (None, "v1"):
+            raise InputError(f"variant must be one of {', '.join(sorted({'v1', *known}))}, not {variant!r}")
 
     def _put_under(self, settings: Mapping[str, Any]) -> None:
         self.internal_config_dict = merged(self.internal_config_dict, settings)
@@ -173,8 +183,8 @@ class NewsConfig(Config):
         for key, value in given.items():
             default = self.internal_config_dict.get(key)
             if isinstance(value, dict) and isinstance(default, dict) and key in self._stages():
-                parts = {f"{key}.{part}" for part in default}
-                unknown += [(f"{key}.{part}", parts) for part in value if part not in default]
+                parts = set(self.internal_config_dict).union(default)  # a stage may have any setting of its own
+                unknown += [(f"{key}.{part}", {f"{key}.{one}" for one in parts}) for part in value]
         return [_complaint(key, names) for key, names in unknown if key not in names]
 
     def _stages(self) -> set[str]:

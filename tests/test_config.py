@@ -69,6 +69,24 @@ def test_a_typing_error_in_a_key_is_told_with_the_likely_key():
     assert config.remarks == ["unknown setting 'learning_rat': did you mean 'learning_rate'?"]
 
 
+def test_a_stage_takes_its_own_settings_and_those_of_the_run():
+    line = ["--post_train.epochs=3", "--teacher.learning_rate=1e-3", "--stage2.temprature=2", "--stage1.seed=4"]
+    config = config_of("TinyNewsRec", line=line)
+    assert config["post_train"]["epochs"] == 3
+    assert config["post_train"]["num_negatives"] == 9
+    assert config["teacher"] == {"learning_rate": 1e-3}
+    assert config.remarks == ["unknown setting 'stage2.temprature': did you mean 'stage2.temperature'?"]
+
+
+def test_a_variant_of_the_paper_lies_under_the_user_s_settings():
+    assert config_of("TinyNewsRec")["stage2"]["target_weight"] == 0.1
+    later = config_of("TinyNewsRec", line=["--variant=v2", "--stage2.learning_rate=0.5"])
+    assert (later["stage2"]["target_weight"], later["stage2"]["learning_rate"]) == (0.2, 0.5)
+    assert later["stage2"]["temperature"] == 1.0
+    with pytest.raises(InputError, match="variant must be one of v1, v2, not 'v3'"):
+        config_of("TinyNewsRec", line=["--variant=v3"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
