@@ -103,8 +103,15 @@ class ImpressionLog:
             labels,
         )
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All arrays by name."""
+    @property
+    def key(self) -> str:
+        """Fingerprint of all that it holds."""
+        digest = hashlib.sha256()
+        for array in self._arrays().values():
+            digest.update(np.ascontiguousarray(array).view(np.uint8))
+        return digest.hexdigest()[:12]
+
+    def _arrays(self) -> dict[str, np.ndarray]:
         return {
             "impression_ids": self.impression_ids,
             "users": self.users,
@@ -121,7 +128,7 @@ class ImpressionLog:
         for old in folder.parent.glob(folder.name.rsplit("-", 1)[0] + "-*"):
             shutil.rmtree(old, ignore_errors=True)
         part = Path(mkdtemp(dir=folder.parent))
-        for name, array in self.arrays().items():
+        for name, array in self._arrays().items():
             np.save(part / f"{name}.npy", array)
         part.rename(folder)
 

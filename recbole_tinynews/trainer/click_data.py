@@ -40,10 +40,7 @@ class ImpressionClicks:
         self.train = train
         self.valid = valid
         logs = [log for log in (train, valid) if log is not None]
-        self.key = {"titles": _titles_key(titles)} | {
-            f"impressions {i}": checksum({k: torch.from_numpy(np.array(v)) for k, v in log.arrays().items()})
-            for i, log in enumerate(logs)
-        }
+        self.key = {"titles": _titles_key(titles), "impressions": [log.key for log in logs]}
         self.news = np.unique(np.concatenate([v for log in logs for v in (log.history.values, log.candidates.values)]))
 
     def loader(self, settings: Mapping[str, Any], seed: int) -> ClickLoader:
