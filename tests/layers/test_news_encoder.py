@@ -1,0 +1,149 @@
+"""News vectors: what they must and must not depend on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from transformers import AutoModel
+
+from recbole_tinynews.data.ragged import Ragged
+from recbole_tinynews.layers import NewsEncoder, NewsInput, load_plm
+from tests.plm_fixtures import HIDDEN, make_encoder, make_news
+
+NEWS = make_news((4, 9, 4, 1, 9, 6, 30, 4))
+ROWS = np.arange(1, 9)
+
+
+@torch.no_grad()
+def padded_by_transformers(encoder: NewsEncoder, folder) -> torch.Tensor:
+    """One padded batch through transformers' own model, a masked softmax in plain torch, the linear map."""
+    model = AutoModel.from_pretrained(folder).eval().to(encoder.dense.weight.dtype)
+    rows = [NEWS.values[NEWS.offsets[row] : NEWS.offsets[row + 1]].long() for row in ROWS]
+    ids = pad_sequence(rows, batch_first=True, padding_value=model.config.pad_token_id)
+    mask = torch.arange(ids.shape[1]) < torch.tensor([len(row) for row in rows])[:, None]
+    states = model(ids, attention_mask=mask.long()).last_hidden_state
+    pooling = encoder.pooling
+    logits = (torch.tanh(states @ pooling.projection.weight.T + pooling.projection.bias) @ pooling.query.weight[0]) + (
+        pooling.query.bias
+    )
+    weights = torch.where(mask, logits, float("-inf")).softmax(dim=1)
+    pooled = torch.stack([(w[:, None] * h).sum(dim=0) for w, h in zip(weights, states, strict=True)])
+    return pooled @ encoder.dense.weight.T + encoder.dense.bias
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "electra-projected", "mpnet"])
+def test_vectors_equal_transformers_own_model_on_a_padded_and_masked_batch(plm_folders, kind):
+    encoder = make_encoder(plm_folders[kind])
+    expected = padded_by_transformers(encoder, plm_folders[kind])
+    torch.testing.assert_close(encoder(NEWS, ROWS), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+@pytest.mark.parametrize("max_tokens", [1, 10, 16384])
+@torch.no_grad()
+def test_a_news_vector_does_not_change_with_its_batch_mates_order_or_groups(plm_folder, dtype, tolerance, max_tokens):
+    encoder = make_encoder(plm_folder).to(dtype)
+    alone = torch.cat([encoder(NEWS, np.array([row])) for row in ROWS])
+    encoder.max_tokens = max_tokens
+    random = np.random.default_rng(0)
+    for size in (2, 5, 8):
+        rows = random.choice(ROWS, size, replace=False)
+        torch.testing.assert_close(encoder(NEWS, rows), alone[rows - 1], rtol=0, atol=tolerance)
+
+
+@torch.no_grad()
+def test_a_news_asked_for_twice_is_given_twice(plm_folder):
+    encoder = make_encoder(plm_folder)
+    vectors = encoder(NEWS, np.array([3, 1, 3]))
+    torch.testing.assert_close(vectors[0], vectors[2])
+    torch.testing.assert_close(vectors[1:2], encoder(NEWS, np.array([1])))
+
+
+def test_no_news_give_no_vectors(plm_folder):
+    assert make_encoder(plm_folder)(NEWS, np.array([], dtype=np.int64)).shape == (0, 6)
+
+
+@pytest.mark.parametrize("kind", ["bert", "electra-projected", "mpnet"])
+@pytest.mark.parametrize("trained_layers", [1, 2])
+def test_frozen_states_computed_once_give_the_same_vectors_and_gradients(plm_folders, kind, trained_layers):
+    encoder = make_encoder(plm_folders[kind], trained_layers).double()
+    rows = np.array([7, 2, 5, 3])
+    target = torch.arange(24, dtype=torch.float64).view(4, 6)
+
+    def vectors_and_gradients(source):
+        encoder.zero_grad()
+        vectors = encoder(source, rows)
+        (vectors - target).square().sum().backward()
+        return vectors, {name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}
+
+    expected, gradients = vectors_and_gradients(NEWS)
+    frozen = encoder.frozen_input(NEWS, np.array([2, 3, 5, 7]))
+    assert frozen.values.shape == (9 + 4 + 9 + 30, HIDDEN)  # only the news asked for take memory
+    vectors, of_frozen = vectors_and_gradients(frozen)
+    torch.testing.assert_close(vectors, expected, rtol=0, atol=1e-10)
+    assert set(of_frozen) == set(gradients) == {n for n, p in encoder.named_parameters() if p.requires_grad}
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(of_frozen[name], gradient, rtol=0, atol=1e-10)
+
+
+@torch.no_grad()
+def test_frozen_states_are_free_of_dropout_while_training(plm_folder):
+    encoder = make_encoder(plm_folder)
+    expected = encoder.frozen_input(NEWS, ROWS).values
+    assert torch.equal(encoder.train().frozen_input(NEWS, ROWS).values, expected)
+
+
+@torch.no_grad()
+def test_bfloat16_is_close_to_float32_and_rounds_neither_weights_nor_vectors(plm_folder):
+    encoder = make_encoder(plm_folder)
+    exact = encoder(NEWS, ROWS)
+    encoder.precision = "bfloat16"
+    for source in (NEWS, encoder.frozen_input(NEWS, ROWS)):
+        rounded = encoder(source, ROWS)
+        assert rounded.dtype == torch.float32
+        assert not torch.equal(rounded, exact)
+        assert (rounded - exact).abs().max() < 0.05 * exact.abs().max()
+        assert not torch.equal(rounded, rounded.bfloat16().float())
+    assert encoder.frozen_input(NEWS, ROWS).values.dtype == torch.bfloat16
+    assert {p.dtype for p in encoder.parameters()} == {torch.float32}
+
+
+def test_training_in_bfloat16_gives_finite_gradients_in_float32(plm_folder):
+    encoder = make_encoder(plm_folder, precision="bfloat16").train()
+    encoder(NEWS, ROWS).square().sum().backward()
+    gradients = [p.grad for p in encoder.parameters() if p.requires_grad]
+    assert all(g.dtype == torch.float32 and g.isfinite().all() for g in gradients)
+
+
+@torch.no_grad()
+def test_nothing_but_a_linear_map_follows_the_pooling(plm_folder):
+    encoder = make_encoder(plm_folder).train()
+    torch.manual_seed(0)
+    pooled = encoder.pool(NEWS, ROWS)
+    torch.manual_seed(0)
+    expected = pooled @ encoder.dense.weight.T + encoder.dense.bias
+    torch.testing.assert_close(encoder(NEWS, ROWS), expected, rtol=0, atol=1e-6)
+    assert (expected < 0).any()
+
+
+def test_an_encoder_has_the_documented_parts(plm_folder):
+    encoder = NewsEncoder(load_plm(str(plm_folder)), 6, 5)
+    sizes = {name: tuple(p.shape) for name, p in encoder.named_parameters() if not name.startswith("plm.")}
+    assert sizes == {
+        "pooling.projection.weight": (5, HIDDEN),
+        "pooling.projection.bias": (5,),
+        "pooling.query.weight": (1, 5),
+        "pooling.query.bias": (1,),
+        "dense.weight": (6, HIDDEN),
+        "dense.bias": (6,),
+    }
+
+
+def test_news_input_takes_rows_of_one_length_as_a_batch():
+    source = NewsInput.from_tokens(Ragged.from_rows([[], [5, 6], [7], [8, 9]]))
+    assert source.lengths.tolist() == [0, 2, 1, 2]
+    batch = source.batch(np.array([3, 1]), 2)
+    assert batch.tolist() == [[8, 9], [5, 6]]
+    assert batch.dtype == torch.int64

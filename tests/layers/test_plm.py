@@ -1,0 +1,215 @@
+"""Cutting, freezing and resuming an encoder, against transformers' own states."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoModel
+
+from recbole_tinynews import InputError
+from recbole_tinynews.layers import load_plm, load_tokenizer
+from tests.plm_fixtures import CONFIGS, HIDDEN, LAYERS, VOCABULARY
+
+KINDS = tuple(CONFIGS)
+ATTENTION_DROPOUT = dict.fromkeys(KINDS, "attention.self.dropout") | {
+    "distilbert": "attention.dropout",
+    "mpnet": "attn.dropout",
+}
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture
+def token_ids() -> torch.Tensor:
+    return torch.randint(5, VOCABULARY, (3, 7), generator=torch.Generator().manual_seed(0))
+
+
+def hidden_states(folder, token_ids, mask=None):
+    """All states of transformers' own model: after the embeddings, after layer 1, ..."""
+    with torch.no_grad():
+        model = AutoModel.from_pretrained(folder).eval()
+        return model(token_ids, attention_mask=mask, output_hidden_states=True).hidden_states
+
+
+@every_kind
+@pytest.mark.parametrize("depth", [1, 3, LAYERS])
+@torch.no_grad()
+def test_the_first_n_layers_give_the_nth_hidden_state_of_the_whole_model(plm_folders, token_ids, kind, depth):
+    plm = load_plm(str(plm_folders[kind]), depth).eval()
+    expected = hidden_states(plm_folders[kind], token_ids)[depth]
+    torch.testing.assert_close(plm(token_ids), expected, rtol=0, atol=1e-6)
+    assert len(plm.layers) == depth
+    assert plm.hidden_size == HIDDEN
+
+
+@every_kind
+@pytest.mark.parametrize("trained_layers", [1, 2, LAYERS])
+@torch.no_grad()
+def test_starting_from_the_frozen_states_equals_running_the_whole(plm_folders, token_ids, kind, trained_layers):
+    plm = load_plm(str(plm_folders[kind])).eval()
+    plm.freeze(trained_layers)
+    states = plm.frozen_states(token_ids)
+    expected = hidden_states(plm_folders[kind], token_ids)
+    torch.testing.assert_close(states, expected[LAYERS - trained_layers], rtol=0, atol=1e-6)
+    torch.testing.assert_close(plm(states), expected[-1], rtol=0, atol=1e-6)
+    torch.testing.assert_close(plm(token_ids), expected[-1], rtol=0, atol=1e-6)
+
+
+@every_kind
+@torch.no_grad()
+def test_a_mask_keeps_padding_out_from_tokens_and_from_states(plm_folders, token_ids, kind):
+    plm = load_plm(str(plm_folders[kind])).eval()
+    plm.freeze(2)
+    mask = torch.tensor([[True] * length + [False] * (7 - length) for length in (7, 4, 2)])
+    expected = hidden_states(plm_folders[kind], token_ids, mask.long())[-1]
+    torch.testing.assert_close(plm(token_ids, mask)[mask], expected[mask], rtol=0, atol=1e-6)
+    states = plm.frozen_states(token_ids, mask)
+    torch.testing.assert_close(plm(states, mask)[mask], expected[mask], rtol=0, atol=1e-6)
+
+
+@every_kind
+@pytest.mark.parametrize("trained_layers", [1, 3, 9])
+def test_exactly_the_last_layers_are_trained_and_never_the_embeddings(plm_folders, token_ids, kind, trained_layers):
+    plm = load_plm(str(plm_folders[kind]))
+    plm.freeze(trained_layers)
+    plm(token_ids).square().sum().backward()
+    prefix = next(name for name, module in plm.named_modules() if module is plm.layers) + "."
+    last = tuple(f"{prefix}{n}." for n in range(max(0, LAYERS - trained_layers), LAYERS))
+    for name, parameter in plm.named_parameters():
+        assert parameter.requires_grad == name.startswith(last), name
+        assert (parameter.grad is not None) == name.startswith(last), name
+
+
+@every_kind
+def test_freezing_again_with_more_layers_trains_more(plm_folders, kind):
+    plm = load_plm(str(plm_folders[kind]))
+    plm.freeze(1)
+    plm.freeze(2)
+    assert all(p.requires_grad for layer in plm.layers[2:] for p in layer.parameters())
+    assert not any(p.requires_grad for layer in plm.layers[:2] for p in layer.parameters())
+
+
+@every_kind
+@torch.no_grad()
+def test_dropout_is_in_the_trained_layers_only(plm_folders, token_ids, kind):
+    plm = load_plm(str(plm_folders[kind]), dropout=0.5)
+    plm.freeze(2)
+    plm.eval()
+    frozen, whole = plm.frozen_states(token_ids), plm(token_ids)
+    plm.train()
+    assert torch.equal(plm.frozen_states(token_ids), frozen)
+    assert not torch.allclose(plm(token_ids), whole)
+    assert not torch.allclose(plm(token_ids), plm(token_ids))
+    plm.freeze(1)  # freezing while training keeps both halves as they should be
+    assert not plm.layers[2].training
+    assert plm.layers[3].training
+    plm.eval()
+    assert torch.equal(plm(token_ids), whole)
+
+
+@every_kind
+@torch.no_grad()
+def test_dropout_zero_switches_all_dropout_off(plm_folders, token_ids, kind):
+    """Also that of the attention weights, which some encoders keep elsewhere."""
+    plm = load_plm(str(plm_folders[kind]), dropout=0.0)
+    plm.freeze(LAYERS)
+    expected = plm.eval()(token_ids)
+    torch.testing.assert_close(plm.train()(token_ids), expected, rtol=0, atol=1e-6)
+
+
+@every_kind
+def test_attention_weights_are_dropped_too(plm_folders, token_ids, kind):
+    """With all other dropout off the states of a training pass still vary."""
+    plm = load_plm(str(plm_folders[kind]), dropout=0.0)
+    plm.freeze(LAYERS)
+    plm.train()
+    for name, module in plm.named_modules():
+        if isinstance(module, nn.Dropout) and name.endswith(ATTENTION_DROPOUT[kind]):
+            module.p = 0.5
+    first, second = plm(token_ids), plm(token_ids)
+    assert not torch.allclose(first, second)
+
+
+def test_the_pooler_is_left_out(plm_folders):
+    assert not any("pooler" in name for name, _ in load_plm(str(plm_folders["bert"])).named_parameters())
+
+
+def test_all_layers_are_kept_unless_told_otherwise(plm_folders):
+    assert len(load_plm(str(plm_folders["mpnet"])).layers) == LAYERS
+
+
+@pytest.mark.parametrize("asked", [0, LAYERS + 1])
+def test_more_layers_than_there_are_and_none_are_refused(plm_folders, asked):
+    with pytest.raises(InputError, match=f"has {LAYERS} layers, {asked} were asked for"):
+        load_plm(str(plm_folders["bert"]), asked)
+
+
+def damaged(folder, target, change) -> str:
+    """A copy of a folder with other weights."""
+    shutil.copytree(folder, target)
+    weights = load_file(target / "model.safetensors")
+    change(weights)
+    save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
+    return str(target)
+
+
+@every_kind
+def test_a_missing_weight_is_refused_by_name(plm_folders, tmp_path, kind):
+    def drop(weights):
+        name = next(name for name in weights if "layer.2" in name)
+        del weights[name]
+        dropped.append(name)
+
+    dropped: list[str] = []
+    folder = damaged(plm_folders[kind], tmp_path / "damaged", drop)
+    with pytest.raises(InputError, match="1 weights are missing") as error:
+        load_plm(folder)
+    assert dropped[0].split(".", 1)[1] in str(error.value)
+    assert folder in str(error.value)
+
+
+def test_weights_of_a_pooler_and_a_head_are_neither_needed_nor_in_the_way(plm_folders, tmp_path):
+    def swap(weights):
+        for name in [name for name in weights if name.startswith("pooler.")]:
+            del weights[name]
+        weights["cls.predictions.bias"] = torch.zeros(VOCABULARY)
+
+    assert len(load_plm(damaged(plm_folders["bert"], tmp_path / "headed", swap)).layers) == LAYERS
+
+
+def test_weights_stored_in_half_precision_are_used_in_full(plm_folders, tmp_path):
+    def halve(weights):
+        weights.update({name: tensor.half() for name, tensor in weights.items()})
+
+    folder = damaged(plm_folders["bert"], tmp_path / "half", halve)
+    config = json.loads((tmp_path / "half" / "config.json").read_text()) | {"dtype": "float16"}
+    (tmp_path / "half" / "config.json").write_text(json.dumps(config))
+    assert {p.dtype for p in load_plm(folder).parameters()} == {torch.float32}
+
+
+def test_an_unknown_folder_is_refused_in_one_line(tmp_path):
+    for load in (load_plm, load_tokenizer):
+        with pytest.raises(InputError, match="nowhere") as error:
+            load(str(tmp_path / "nowhere"))
+        assert "\n" not in str(error.value)
+
+
+def test_a_folder_without_an_encoder_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="plm="):
+        load_plm(str(tmp_path))
+
+
+def test_what_is_loaded_is_logged(plm_folders, caplog):
+    with caplog.at_level(logging.INFO):
+        load_plm(str(plm_folders["mpnet"]))
+    assert f"MPNetModel with {LAYERS} layers" in caplog.text
+
+
+def test_the_tokenizer_is_the_folders_own(plm_folder):
+    assert load_tokenizer(str(plm_folder))("w0 w1 nonsense")["input_ids"] == [2, 5, 6, 1, 3]

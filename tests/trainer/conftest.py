@@ -1,0 +1,3 @@
+"""Fixtures of this folder."""
+
+from tests.plm_fixtures import plm_folder, plm_folders  # noqa: F401
