@@ -108,7 +108,7 @@ class ImpressionLog:
         """Fingerprint of all that it holds."""
         digest = hashlib.sha256()
         for array in self._arrays().values():
-            digest.update(np.ascontiguousarray(array).view(np.uint8))
+            digest.update(np.ascontiguousarray(array).view(np.uint8).data)
         return digest.hexdigest()[:12]
 
     def _arrays(self) -> dict[str, np.ndarray]:

@@ -38,7 +38,7 @@ class Ragged:
         """Build from any sequence of integer sequences."""
         rows = list(rows)
         lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
-        values = np.fromiter((v for row in rows for v in row), dtype=dtype, count=int(lengths.sum()))
+        values: np.ndarray = np.fromiter((v for row in rows for v in row), dtype=dtype, count=int(lengths.sum()))
         return cls.from_lengths(values, lengths)
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["CORPUS_COLUMNS", "Columns", "IMPRESSION_HEADER", "INTER_HEADER", "ITEM_HEADER", "SPLITS", "atomic_file"]
+__all__ = ["CORPUS_COLUMNS", "IMPRESSION_HEADER", "INTER_HEADER", "ITEM_HEADER", "SPLITS", "Columns", "atomic_file"]
 
 SPLITS = ("train", "valid", "test")
 

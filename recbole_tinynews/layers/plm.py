@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from typing import cast
 
 import torch
 from torch import nn
@@ -37,7 +38,7 @@ class PLM(nn.Module):
     def __init__(self, model: PreTrainedModel, num_layers: int | None = None) -> None:
         super().__init__()
         if getattr(model, "pooler", None) is not None:
-            model.pooler = None  # never used; its weights would be trained by nothing
+            model.register_module("pooler", None)  # never used; its weights would be trained by nothing
         self.model = model
         self._layers_path = _find_layers(model)
         depth = len(self.layers)
@@ -52,7 +53,7 @@ class PLM(nn.Module):
     @property
     def layers(self) -> nn.ModuleList:
         """The transformer layers."""
-        return self.model.get_submodule(self._layers_path)
+        return cast(nn.ModuleList, self.model.get_submodule(self._layers_path))
 
     @property
     def hidden_size(self) -> int:
@@ -158,7 +159,7 @@ def load_plm(name: str, num_layers: int | None = None, dropout: float | None = N
     try:
         model, report = AutoModel.from_pretrained(name, output_loading_info=True)
     except (OSError, ValueError) as error:
-        raise InputError(f"plm={name}: no folder with an encoder and no name on the hub ({_first_line(error)})") from None
+        raise InputError(f"plm={name}: neither a folder nor a hub name of an encoder ({_first_line(error)})") from None
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise InputError(f"plm={name}: {len(missing)} weights are missing, the first is {missing[0]}")

@@ -13,7 +13,7 @@ import torch
 
 from recbole_tinynews.data.news_table import NewsTable, tokenize
 from recbole_tinynews.data.pairs import PairLoader
-from recbole_tinynews.layers import ClickModel, NewsEncoder, NewsInput, load_tokenizer
+from recbole_tinynews.layers import ClickModel, NewsEncoder, NewsInput, load_plm, load_tokenizer
 from recbole_tinynews.layers.initial import start_from_teacher, start_from_variance
 from recbole_tinynews.losses import MatchingDistillationLoss, MultiTeacherLoss
 from recbole_tinynews.model.build import build_click_model, build_encoder
@@ -76,13 +76,10 @@ class Stages:
         self.corpus = corpus
         self.cache = cache
         self.on_step = on_step
-        plm = build_encoder(config, None, 1).plm
         self._shared_inputs = {
-            "plm": checksum(plm.state_dict()),
+            "plm": checksum(load_plm(config["plm"]).state_dict()),
             **{key: config[key] for key in _MODEL_KEYS},
         }
-
-    # -- title-body matching ------------------------------------------------------------------------------
 
     def post_train(self, number: int = 1) -> Stage:
         """Post-train a teacher's news encoder on titles and bodies; ``number`` tells apart several."""
@@ -114,16 +111,22 @@ class Stages:
             loss = MatchingDistillationLoss(
                 self.config["news_dim"], len(masters), settings["temperature"], settings["target_weight"]
             ).to(self.config["device"])
-            task = MatchingDistillation(student, masters, *self._texts(settings), loss)
+            titles, bodies = self._texts(settings)
+            task = MatchingDistillation(student, masters, titles, bodies, loss)
             return self._train(task, self._pairs(settings, seed), settings, folder)
 
         return Stage("stage1", "student learns matching from the teacher", inputs, learn, teachers)
 
-    # -- clicks ---------------------------------------------------------------------------------------------
-
-    def fine_tune(self, name: str, section: str, layers: int | None, seed: int, start: Stage | None = None) -> Stage:
+    def fine_tune(
+        self,
+        name: str,
+        layers: int | None,
+        seed: int,
+        overrides: Mapping[str, Any] | None = None,
+        start: Stage | None = None,
+    ) -> Stage:
         """Fine-tune a click model; from a stage that left a news encoder, or else from the plain PLM."""
-        settings = self._click_settings(section)
+        settings = self._click_settings(overrides)
         inputs = {**self._click_inputs(settings), "layers": layers, "seed": seed}
 
         def learn(folder: Path, starts: list[Weights]) -> tuple[Weights, Metrics]:
@@ -141,7 +144,7 @@ class Stages:
 
     def stage2(self, start: Stage, teachers: Sequence[Stage]) -> Stage:
         """Teach a student clicks, from several fine-tuned teachers."""
-        settings = self._click_settings("stage2")
+        settings = self._click_settings(self.config["stage2"])
         layers, seed = self.config["student_layers"], self.config["seed"]
         inputs = {**self._click_inputs(settings), "layers": layers, "seed": seed}
 
@@ -170,26 +173,23 @@ class Stages:
         """Rebuild a trained click model."""
         return self._restore(build_click_model(self.config, layers, 0), weights)
 
-    # -- what they share ------------------------------------------------------------------------------------
-
-    def _click_settings(self, section: str) -> dict[str, Any]:
-        return {key: self.config[key] for key in _CLICK_KEYS} | dict(self.config[section] or {})
+    def _click_settings(self, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {key: self.config[key] for key in _CLICK_KEYS} | dict(overrides or {})
 
     def _click_inputs(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {**self._shared_inputs, "settings": settings, "data": self.data.key}
 
     def _matching_inputs(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self._shared_inputs, "settings": settings, "corpus": self.corpus.key, "titles": self.data.key["titles"]}
+        corpus, titles = self.corpus.key, self.data.key["titles"]
+        return {**self._shared_inputs, "settings": settings, "corpus": corpus, "titles": titles}
 
-    def _texts(self, settings: Mapping[str, Any]) -> list[NewsInput]:
+    def _texts(self, settings: Mapping[str, Any]) -> tuple[NewsInput, NewsInput]:
+        """Titles and bodies of the corpus."""
         tokenizer = load_tokenizer(self.config["plm"])
-        return [
-            NewsInput.from_tokens(tokenize(texts, tokenizer, length, self.cache), self.config["device"])
-            for texts, length in (
-                (self.corpus.titles, settings["title_length"]),
-                (self.corpus.bodies, settings["body_length"]),
-            )
-        ]
+        titles = tokenize(self.corpus.titles, tokenizer, settings["title_length"], self.cache)
+        bodies = tokenize(self.corpus.bodies, tokenizer, settings["body_length"], self.cache)
+        device = self.config["device"]
+        return NewsInput.from_tokens(titles, device), NewsInput.from_tokens(bodies, device)
 
     def _pairs(self, settings: Mapping[str, Any], seed: int) -> PairLoader:
         return PairLoader(self.corpus.pairs, settings["num_negatives"], settings["train_batch_size"], seed)

@@ -93,6 +93,8 @@ class ClickTask(Task):
         Titles of all news.
     """
 
+    student: ClickModel
+
     def __init__(self, student: ClickModel, titles: NewsInput) -> None:
         super().__init__()
         self.student = student
@@ -121,6 +123,8 @@ class ClickDistillation(Task):
     loss : MultiTeacherLoss
         How the student is compared with them.
     """
+
+    student: ClickModel
 
     def __init__(
         self,

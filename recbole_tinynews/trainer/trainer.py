@@ -52,7 +52,7 @@ class PLMNRTrainer(Trainer):
 
     def plan(self, stages: Stages) -> list[Stage]:
         """Return the stages in the order in which they run."""
-        return [stages.fine_tune("fine_tune", "fine_tune", self.config["layers"], self.config["seed"])]
+        return [stages.fine_tune("fine_tune", self.config["layers"], self.config["seed"])]
 
     def fit(
         self,
@@ -135,7 +135,8 @@ class PLMNRTrainer(Trainer):
         return NewsTable.load(Path(self.config["data_path"]).parent / self.config["matching_corpus"])
 
     def _show(self, plan: list[Stage]) -> None:
-        lines = [f"{stage.name:<14}{'finished before' if self.store.is_done(stage) else 'to do':<17}{stage.purpose}" for stage in plan]
+        state = {True: "finished before", False: "to do"}
+        lines = [f"  {stage.name:<14}{state[self.store.is_done(stage)]:<17}{stage.purpose}" for stage in plan]
         getLogger().info("stages of this run\n%s", "\n".join(lines))
 
     def _to_tensorboard(self, stage: str, step: int, values: Metrics) -> None:
@@ -154,9 +155,9 @@ class TinyNewsRecTrainer(PLMNRTrainer):
         teachers = [
             stages.fine_tune(
                 f"teacher_{number}",
-                "teacher",
                 config["teacher_layers"],
                 config["seed"] + number,
+                config["teacher"],
                 post_trained[(number - 1) % len(post_trained)],
             )
             for number in range(1, config["num_teachers"] + 1)
