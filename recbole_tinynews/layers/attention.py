@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -44,11 +46,41 @@ class AdditiveAttention(nn.Module):
         -------
         Tensor of shape (..., dim)
         """
-        logits = self.query(torch.tanh(self.projection(vectors))).squeeze(-1)
+        logits = self.logits(vectors)
         if mask is not None:
             # A finite value instead of -inf: a row without anything then has weights, which the mask clears.
             logits = logits.masked_fill(~mask, torch.finfo(logits.dtype).min)
         weights = torch.softmax(logits, dim=-1)
-        if mask is not None:
-            weights = weights * mask
-        return (weights.unsqueeze(-2) @ vectors).squeeze(-2)
+        return weighted_sum(weights if mask is None else weights * mask, vectors)
+
+    def packed(self, vectors: torch.Tensor, groups: Sequence[tuple[int, int]]) -> torch.Tensor:
+        """Pool sequences that lie one after another, without padding.
+
+        Parameters
+        ----------
+        vectors : Tensor of shape (total, dim)
+            The sequences.
+        groups : sequence of (number, length)
+            How many sequences of which length follow each other.
+
+        Returns
+        -------
+        Tensor of shape (sequences, dim)
+        """
+        sizes = [number * length for number, length in groups]
+        parts = zip(self.logits(vectors).split(sizes), vectors.split(sizes), groups, strict=True)
+        return torch.cat(
+            [
+                weighted_sum(torch.softmax(logits.view(group), dim=-1), rows.unflatten(0, group))
+                for logits, rows, group in parts
+            ]
+        )
+
+    def logits(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Attention before the softmax, shape (...,) for vectors of shape (..., dim)."""
+        return self.query(torch.tanh(self.projection(vectors))).squeeze(-1)
+
+
+def weighted_sum(weights: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """Sum (..., n, dim) vectors over n with (..., n) weights."""
+    return (weights.unsqueeze(-2) @ vectors).squeeze(-2)

@@ -11,7 +11,7 @@ from torch import nn
 
 from recbole_tinynews.data.ragged import Ragged
 from recbole_tinynews.layers.attention import AdditiveAttention
-from recbole_tinynews.layers.plm import PLM
+from recbole_tinynews.layers.plm import PLM, Groups
 
 __all__ = ["NewsEncoder", "NewsInput"]
 
@@ -41,11 +41,10 @@ class NewsInput:
         """Tokens of each news."""
         return np.diff(self.offsets)
 
-    def batch(self, rows: np.ndarray, length: int) -> torch.Tensor:
-        """Return news that all have the same length, shape (n, length) or (n, length, hidden)."""
-        index = torch.from_numpy(self.offsets[rows][:, None] + np.arange(length)).to(self.values.device)
-        values = self.values[index]
-        return values if values.is_floating_point() else values.long()
+    def packed(self, rows: np.ndarray) -> torch.Tensor:
+        """Return the values of some news, one after another, shape (tokens,) or (tokens, hidden)."""
+        index = Ragged(np.arange(self.offsets[-1]), self.offsets).take(rows).values
+        return self.values[torch.from_numpy(index).to(self.values.device)]
 
 
 class NewsEncoder(nn.Module):
@@ -80,8 +79,7 @@ class NewsEncoder(nn.Module):
     def forward(self, source: NewsInput, rows: np.ndarray) -> torch.Tensor:
         """Encode the given news.
 
-        News of one length go through the encoder together: no padding is encoded, and a news vector does
-        not depend on the others.
+        No padding is encoded, and a news vector does not depend on the others.
 
         Parameters
         ----------
@@ -100,15 +98,18 @@ class NewsEncoder(nn.Module):
         """Return what the linear map gets for the given news, shape (n, hidden), unrounded."""
         if not len(rows):
             return self.dense.weight.new_zeros(0, self.dense.in_features)
-        order, groups = _by_length(source.lengths[rows], self.max_tokens)
-        with self._autocast(source.values.device):  # entered once: the rounded weights are kept for all groups
-            inputs = (source.batch(rows[group], length) for group, length in groups)
-            pooled = torch.cat([self.pooling(self.plm(batch)) for batch in inputs])
-        return pooled[torch.from_numpy(np.argsort(order)).to(pooled.device)].to(self.dense.weight.dtype)
+        order = np.argsort(source.lengths[rows], kind="stable")
+        with self._autocast(source.values.device):
+            parts = [
+                self.pooling.packed(self.plm(source.packed(part), groups), groups)
+                for part, groups in self._packs(source.lengths, rows[order])
+            ]
+        pooled = torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(source.values.device)]
+        return pooled.to(self.dense.weight.dtype)
 
     @torch.no_grad()
     def frozen_input(self, source: NewsInput, rows: np.ndarray) -> NewsInput:
-        """Compute the frozen part once for the given news; the other rows of the result are undefined.
+        """Compute the frozen part once for the given news; the result holds no others.
 
         Takes ``4 * hidden`` bytes a token (half of it in bfloat16).
         """
@@ -117,25 +118,20 @@ class NewsEncoder(nn.Module):
         offsets = np.concatenate([[0], np.cumsum(kept)])
         dtype = torch.bfloat16 if self.precision == "bfloat16" else self.dense.weight.dtype
         states = torch.empty(int(offsets[-1]), self.plm.hidden_size, dtype=dtype, device=source.values.device)
+        places = Ragged(np.arange(offsets[-1]), offsets)
+        order = np.argsort(source.lengths[rows], kind="stable")
         with self._autocast(source.values.device):
-            for group, length in _by_length(source.lengths[rows], self.max_tokens)[1]:
-                index = offsets[rows[group]][:, None] + np.arange(length)
-                states[torch.from_numpy(index)] = self.plm.frozen_states(source.batch(rows[group], length)).to(dtype)
+            for part, groups in self._packs(source.lengths, rows[order]):
+                frozen = self.plm.frozen_states(source.packed(part), groups)
+                states[torch.from_numpy(places.take(part).values)] = frozen.to(dtype)
         return NewsInput(states, offsets)
+
+    def _packs(self, lengths: np.ndarray, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Groups]]:
+        """Cut news that are ordered by length into batches of at most ``max_tokens``."""
+        last_token = np.cumsum(lengths[rows])
+        for pack in np.split(rows, np.flatnonzero(np.diff(last_token // self.max_tokens)) + 1):
+            values, numbers = np.unique(lengths[pack], return_counts=True)
+            yield pack, list(zip(numbers.tolist(), values.tolist(), strict=True))
 
     def _autocast(self, device: torch.device) -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
-
-
-def _by_length(lengths: np.ndarray, max_tokens: int) -> tuple[np.ndarray, list[tuple[np.ndarray, int]]]:
-    """Order positions by length and cut them into groups of one length each."""
-    order = np.argsort(lengths, kind="stable")
-    values, starts = np.unique(lengths[order], return_index=True)
-    return order, list(_cut(order, values, [*starts, len(order)], max_tokens))
-
-
-def _cut(order: np.ndarray, lengths: np.ndarray, bounds: list, max_tokens: int) -> Iterator[tuple[np.ndarray, int]]:
-    for length, start, end in zip(lengths, bounds[:-1], bounds[1:], strict=True):
-        step = max(1, max_tokens // int(length))
-        for first in range(start, end, step):
-            yield order[first : min(first + step, end)], int(length)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import nn
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from recbole_tinynews.errors import InputError
 
-__all__ = ["PLM", "load_plm", "load_tokenizer"]
+Groups = Sequence[tuple[int, int]]
+
+__all__ = ["PLM", "Groups", "load_plm", "load_tokenizer", "packed_attention"]
 
 
 class PLM(nn.Module):
@@ -49,6 +53,10 @@ class PLM(nn.Module):
         del self.layers[num_layers:]
         model.config.num_hidden_layers = num_layers
         self.num_frozen = 0
+        # MPNet computes attention by itself; its texts go through the layers length by length.
+        self.packed = bool(model._supports_attention_backend)
+        if self.packed:
+            model.set_attn_implementation("packed")
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -74,31 +82,49 @@ class PLM(nn.Module):
         self.layers[self.num_frozen :].train(mode)
         return self
 
-    def forward(self, inputs: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, values: torch.Tensor, groups: Groups) -> torch.Tensor:
         """Return the states after the last layer.
 
         Parameters
         ----------
-        inputs : int64 Tensor of shape (n, length) or float Tensor of shape (n, length, hidden)
-            Token ids, or the states that :meth:`frozen_states` gave for them.
-        mask : bool Tensor of shape (n, length), optional
-            True for real tokens; not needed where there is no padding.
+        values : int Tensor of shape (tokens,) or float Tensor of shape (tokens, hidden)
+            Token ids of some texts, one text after another, or the states that :meth:`frozen_states` gave for
+            them.
+        groups : sequence of (number, length)
+            How many texts of which length follow each other.
 
         Returns
         -------
-        Tensor of shape (n, length, hidden)
+        Tensor of shape (tokens, hidden)
         """
-        if not inputs.is_floating_point():
+        if not values.is_floating_point():
             with torch.no_grad():
-                inputs = self.frozen_states(inputs, mask)
-        return self._run(inputs, mask, slice(self.num_frozen, None))
+                values = self.frozen_states(values, groups)
+        return self._run_layers(values, groups, slice(self.num_frozen, None))
 
-    def frozen_states(self, token_ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the states that enter the first trained layer, shape (n, length, hidden)."""
-        return self._run(token_ids, mask, slice(0, self.num_frozen))
+    def frozen_states(self, token_ids: torch.Tensor, groups: Groups) -> torch.Tensor:
+        """Return the states that enter the first trained layer, shape (tokens, hidden)."""
+        embeddings = self._view(slice(0, 0))
+        states = [
+            embeddings(input_ids=ids.view(number, length)).last_hidden_state.flatten(0, 1)
+            for ids, (number, length) in zip(_split(token_ids.long(), groups), groups, strict=True)
+        ]
+        return self._run_layers(torch.cat(states), groups, slice(0, self.num_frozen))
 
-    def _run(self, inputs: torch.Tensor, mask: torch.Tensor | None, part: slice) -> torch.Tensor:
-        """Let the encoder's own forward run over some of its layers, from ids or from states."""
+    def _run_layers(self, states: torch.Tensor, groups: Groups, part: slice) -> torch.Tensor:
+        """Let the encoder's own forward run over some of its layers, from states."""
+        view = self._view(part)
+        view._modules["embeddings"] = _Given()
+        if "embeddings_project" in view._modules:  # ELECTRA
+            view._modules["embeddings_project"] = nn.Identity()
+        if self.packed:
+            return view(inputs_embeds=states.unsqueeze(0), groups=groups).last_hidden_state.squeeze(0)
+        texts = zip(_split(states, groups), groups, strict=True)
+        runs = [view(inputs_embeds=rows.unflatten(0, group)).last_hidden_state.flatten(0, 1) for rows, group in texts]
+        return torch.cat(runs)
+
+    def _view(self, part: slice) -> nn.Module:
+        """Return the encoder with some of its layers; the modules are the same, only their list is not."""
         view = _shallow_copy(self.model)
         *containers, name = self._layers_path.split(".")
         parent = view
@@ -106,14 +132,7 @@ class PLM(nn.Module):
             parent._modules[container] = _shallow_copy(parent.get_submodule(container))
             parent = parent.get_submodule(container)
         parent._modules[name] = self.layers[part]
-        if inputs.is_floating_point():
-            view._modules["embeddings"] = _Given()
-            if "embeddings_project" in view._modules:  # ELECTRA
-                view._modules["embeddings_project"] = nn.Identity()
-            states = view(inputs_embeds=inputs, attention_mask=mask)
-        else:
-            states = view(input_ids=inputs, attention_mask=mask)
-        return states.last_hidden_state
+        return view
 
 
 class _Given(nn.Module):
@@ -122,6 +141,50 @@ class _Given(nn.Module):
     def forward(self, *args: torch.Tensor | None, **kwargs: object) -> torch.Tensor:
         tensors = (value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor))
         return next(tensor for tensor in tensors if tensor.is_floating_point())
+
+
+def packed_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: None,
+    groups: Groups,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **_: object,
+) -> tuple[torch.Tensor, None]:
+    """Attend inside each text of a packed batch, in the form that `transformers` asks for.
+
+    Everything else in a layer works on single tokens and sees all texts as one long sequence, without
+    padding; texts of one length attend together.
+
+    Parameters
+    ----------
+    query, key, value : Tensor of shape (1, heads, tokens, head_dim)
+        Projections of all tokens.
+    groups : sequence of (number, length)
+        How many texts of which length follow each other.
+
+    Returns
+    -------
+    Tensor of shape (1, tokens, heads, head_dim), and None
+    """
+    sizes = [number * length for number, length in groups]
+    parts = zip(*(tensor[0].split(sizes, dim=1) for tensor in (query, key, value)), groups, strict=True)
+    attended = []
+    for *projections, group in parts:
+        q, k, v = (tensor.unflatten(1, group).transpose(0, 1) for tensor in projections)
+        texts = scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
+        attended.append(texts.transpose(1, 2).flatten(0, 1))
+    return torch.cat(attended).unsqueeze(0), None
+
+
+AttentionInterface.register("packed", packed_attention)
+
+
+def _split(values: torch.Tensor, groups: Groups) -> tuple[torch.Tensor, ...]:
+    return values.split([number * length for number, length in groups])
 
 
 def _shallow_copy(module: nn.Module) -> nn.Module:
