@@ -65,10 +65,15 @@ def run(
     InputError
         If the configuration or the data cannot be used.
     """
+    return _run(NewsConfig(model, dataset, config_file_list, config_dict, command_line), saved)[0]
+
+
+def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path]:
+    """Return the result and the file that it was written to."""
     started = perf_counter()
-    config = NewsConfig(model, dataset, config_file_list, config_dict, command_line)
     _check_paths(config)
     with _logging(config):
+        init_seed(config["seed"], config["reproducibility"])
         data = _load(config)
         init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
         network = config.model_class(config, data.dataset).to(config["device"])
@@ -92,14 +97,14 @@ def run(
         }
         path = Path(config["result_file"] or Path(trainer.saved_model_file).with_suffix(".json"))
         _write(result, path)
-        _logger.info("test result\n%s\nwritten to %s", _table(result), path)
-    return result
+        _to_log_file(result)
+    return result, path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, ``sys.argv[1:]`` by default, and return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="run_recbole.py",
+        prog="run_recbole.py",  # or python -m recbole_tinynews
         description="Train a model on a dataset and test it. The metrics are shown at the end and written as JSON.",
         epilog="Any other setting is given as --key=value, a nested one with dots:\n"
         "  run_recbole.py --model=BPR --dataset=demo --epochs=20 --learning_rate=0.01\n"
@@ -113,13 +118,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config_files", metavar='"A B"', default="", help="yaml files with settings, split by spaces")
     given, settings = parser.parse_known_args(arguments)
     try:
-        run(given.model, given.dataset, given.config_files.split(), command_line=settings)
+        config = NewsConfig(given.model, given.dataset, given.config_files.split(), command_line=settings)
+        result, path = _run(config, saved=True)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:  # a few of RecBole's models need more than RecBole
         print(f"error: {given.model} needs the package {error.name!r}: install it with pip", file=sys.stderr)
         return 1
+    print(f"\n{_table(result)}\n\nresult: {path}")
     return 0
 
 
@@ -149,6 +156,10 @@ def _load(config: NewsConfig) -> _Data:
     if test is None or not evaluated(test.labels, test.candidates.offsets).any():
         _logger.warning("%s.test.imp is missing or has no labels: tested on the validation split", config["dataset"])
         test = valid
+    for split, log in (("validation", valid), ("test", test)):
+        if log is not None:
+            skipped = len(log) - evaluated(log.labels, log.candidates.offsets).sum()
+            _logger.info("%s: %d impressions, %d skipped (all or none clicked)", split, len(log), skipped)
     if train is not None:
         return _Data(train._dataset, train, valid, test)
     return _Data(dataset, _training_impressions(config, dataset), valid, test)
@@ -188,7 +199,7 @@ def _check_paths(config: NewsConfig) -> None:
     """Find out now what would only fail after hours."""
     name, folder = config["dataset"], Path(config["data_path"])
     if not folder.is_dir():
-        known = [path.name for path in folder.parent.glob("*/")] if folder.parent.is_dir() else []
+        known = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
         hint = "".join(f"; did you mean {close}?" for close in get_close_matches(name, known, n=1))
         raise InputError(f"there is no dataset {name!r}: expected the folder {folder}{hint}")
     if not config["benchmark_filename"] and not (path := atomic_file(folder, "inter")).exists():
@@ -207,7 +218,6 @@ def _check_paths(config: NewsConfig) -> None:
 def _logging(config: NewsConfig) -> Iterator[None]:
     """RecBole's logger for the time of a run; the settings go into its file, remarks on them to the user, too."""
     before, level = _logger.handlers[:], _logger.level
-    init_seed(config["seed"], config["reproducibility"])
     init_logger(config)
     _to_log_file(config)
     for remark in config.remarks:

@@ -50,6 +50,21 @@ def test_the_result_file_has_the_documented_keys_and_lies_beside_the_checkpoint(
     assert result["stages"] == []
 
 
+def test_the_last_lines_are_a_table_of_the_test_metrics_and_where_the_result_lies(tiny, capsys):
+    assert main(["--model=Pop", "--dataset=tiny", "--state=error", "--result_file=out.json"]) == 0
+    *_, names, values, _, place = capsys.readouterr().out.splitlines()
+    metrics = json.loads(Path("out.json").read_text())["test_result"]
+    assert names.split() == ["model", "dataset", *METRICS]
+    assert values.split() == ["Pop", "tiny", *(f"{value:.4f}" for value in metrics.values())]
+    assert place == "result: out.json"
+
+
+def test_skipped_impressions_are_counted(tiny, caplog):
+    caplog.set_level("INFO")
+    run("Pop", "tiny", config_dict=FAST)
+    assert "test: 25 impressions, 1 skipped (all or none clicked)" in caplog.text
+
+
 def test_the_same_seed_gives_the_same_result(tiny):
     first, second = (run("NeuMF", "tiny", config_dict=FAST) for _ in range(2))
     assert first | {"seconds": 0} == second | {"seconds": 0}
