@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 import torch
+from huggingface_hub.constants import HF_HUB_DISABLE_PROGRESS_BARS
+from huggingface_hub.utils import enable_progress_bars
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from recbole_tinynews.errors import InputError
 
 Groups = Sequence[tuple[int, int]]
 
-__all__ = ["PLM", "Groups", "load_plm", "load_tokenizer", "packed_attention"]
+__all__ = ["PLM", "Groups", "load_plm", "load_tokenizer", "packed_attention", "quiet_transformers"]
 
 
 class PLM(nn.Module):
@@ -220,7 +224,8 @@ def load_plm(name: str, num_layers: int | None = None, dropout: float | None = N
         was meant).
     """
     try:
-        model, report = AutoModel.from_pretrained(name, output_loading_info=True)
+        with quiet_transformers():
+            model, report = AutoModel.from_pretrained(name, output_loading_info=True)
     except (OSError, ValueError) as error:
         raise InputError(f"plm={name}: neither a folder nor a hub name of an encoder ({_first_line(error)})") from None
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
@@ -233,6 +238,23 @@ def load_plm(name: str, num_layers: int | None = None, dropout: float | None = N
             if isinstance(module, nn.Dropout):
                 module.p = dropout
     return plm
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep `transformers` from drawing a bar for weights on disk, and from listing those of heads that nobody uses.
+
+    Downloads keep their bars.
+    """
+    transformers_logging.disable_progress_bar()
+    if not HF_HUB_DISABLE_PROGRESS_BARS:
+        enable_progress_bars()
+    level = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
