@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from transformers import (
 )
 
 from recbole_tinynews.data.ragged import Ragged
+from recbole_tinynews.data.schema import CORPUS_COLUMNS
 from recbole_tinynews.layers import NewsEncoder, NewsInput, load_plm
 
 VOCABULARY, HIDDEN, LAYERS = 60, 16, 4
@@ -96,3 +98,47 @@ def make_news(lengths: tuple[int, ...], seed: int = 0) -> NewsInput:
     rng = np.random.default_rng(seed)
     rows = [rng.integers(len(SPECIAL), VOCABULARY, size=length).tolist() for length in (2, *lengths)]
     return NewsInput.from_tokens(Ragged.from_rows(rows))
+
+
+def write_news(folder: Path) -> Path:
+    """Write the texts of the made-up dataset: n0 .. n29, but n28 has no title and n29 neither body nor abstract."""
+    rng = np.random.default_rng(11)
+
+    def text(most: int) -> str:
+        return " ".join(rng.choice(WORDS, size=rng.integers(1, most)))
+
+    rows = [(f"n{i}", text(7), text(9), text(20) if i % 3 else "") for i in range(30)]
+    rows[28], rows[29] = ("n28", "", *rows[28][2:]), (*rows[29][:2], "", "")
+    lines = ["\t".join(row) for row in (CORPUS_COLUMNS, *rows)]
+    (folder / f"{folder.name}.news").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+PLMNR_SETTINGS: dict[str, Any] = {
+    "news_dim": 8,
+    "query_dim": 5,
+    "title_length": 6,
+    "history_length": 4,
+    "num_negatives": 2,
+    "epochs": 2,
+    "train_batch_size": 8,
+    "learning_rate": 1e-2,
+    "plm_learning_rate": 1e-3,
+    "precision": "float32",
+    "show_progress": False,
+    "gpu_id": "",
+}
+_MATCHING = {"train_batch_size": 8, "title_length": 6, "body_length": 12, "num_negatives": 3, "learning_rate": 1e-2}
+TINYNEWSREC_SETTINGS: dict[str, Any] = PLMNR_SETTINGS | {
+    "student_layers": 2,
+    "num_teachers": 2,
+    "post_train": _MATCHING,
+    "stage1": _MATCHING,
+}
+
+
+@pytest.fixture
+def news(tiny, plm_folder) -> dict[str, Any]:
+    """The made-up dataset with texts, in the working folder; the settings that name the encoder."""
+    write_news(tiny)
+    return {"plm": str(plm_folder)}

@@ -27,9 +27,12 @@ def by_hand(attention: AdditiveAttention, vectors: list[list[float]]) -> list[fl
     query, constant = attention.query.weight[0].tolist(), attention.query.bias.item()
     exponentials = []
     for h in vectors:
-        hidden = [math.tanh(sum(w * x for w, x in zip(row, h)) + b) for row, b in zip(weight, bias)]
-        exponentials.append(math.exp(sum(q * x for q, x in zip(query, hidden)) + constant))
-    return [sum(e * h[d] for e, h in zip(exponentials, vectors)) / sum(exponentials) for d in range(len(vectors[0]))]
+        hidden = [
+            math.tanh(sum(w * x for w, x in zip(row, h, strict=True)) + b) for row, b in zip(weight, bias, strict=True)
+        ]
+        exponentials.append(math.exp(sum(q * x for q, x in zip(query, hidden, strict=True)) + constant))
+    weights = [e / sum(exponentials) for e in exponentials]
+    return [sum(w * x for w, x in zip(weights, column, strict=True)) for column in zip(*vectors, strict=True)]
 
 
 def test_the_pool_is_the_softmax_weighted_sum_of_a_plain_loop():
@@ -46,6 +49,14 @@ def test_only_what_the_mask_shows_is_attended_to():
         dtype=torch.float64,
     )
     torch.testing.assert_close(attention(vectors, mask), expected, rtol=0, atol=1e-12)
+
+
+def test_packed_sequences_are_pooled_each_by_itself():
+    attention, vectors = make(), torch.randn(13, DIM, dtype=torch.float64)
+    pooled = attention.packed(vectors, [(2, 1), (1, 5), (3, 2)])
+    lengths = (1, 1, 5, 2, 2, 2)
+    expected = [by_hand(attention, rows.tolist()) for rows in vectors.split(lengths)]
+    torch.testing.assert_close(pooled, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
 
 
 def test_padding_has_no_influence_and_gets_no_gradient():

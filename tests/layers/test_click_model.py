@@ -149,7 +149,8 @@ def test_scores_of_impressions_equal_a_loop_over_impressions(model, monkeypatch,
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
 def test_the_score_of_a_candidate_depends_neither_on_its_place_nor_on_other_impressions(model, dtype, tolerance):
     model.to(dtype)
-    scores = Ragged(model.score_impressions(NEWS, make_log(HISTORIES, CANDIDATES), 50), Ragged.from_rows(CANDIDATES).offsets)
+    log = make_log(HISTORIES, CANDIDATES)
+    scores = Ragged(model.score_impressions(NEWS, log, 50), log.candidates.offsets)
     turned = make_log(HISTORIES[::-1], [shown[::-1] for shown in CANDIDATES[::-1]])
     np.testing.assert_allclose(model.score_impressions(NEWS, turned, 50)[::-1], scores.values, rtol=0, atol=tolerance)
     for row, (clicks, shown) in enumerate(zip(HISTORIES, CANDIDATES, strict=True)):
@@ -160,7 +161,7 @@ def test_the_score_of_a_candidate_depends_neither_on_its_place_nor_on_other_impr
 def test_the_same_history_is_encoded_once(model, monkeypatch):
     seen = []
     encode = model.encode_users
-    monkeypatch.setattr(model, "encode_users", lambda table, history: seen.append(len(history)) or encode(table, history))
+    monkeypatch.setattr(model, "encode_users", lambda table, rows: seen.append(len(rows)) or encode(table, rows))
     model.score_impressions(NEWS, make_log(HISTORIES, CANDIDATES), 50)
     assert seen == [6]  # the first and the fourth are the same
 

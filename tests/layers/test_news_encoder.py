@@ -141,9 +141,28 @@ def test_an_encoder_has_the_documented_parts(plm_folder):
     }
 
 
-def test_news_input_takes_rows_of_one_length_as_a_batch():
+def test_news_input_packs_the_wanted_rows_one_after_another():
     source = NewsInput.from_tokens(Ragged.from_rows([[], [5, 6], [7], [8, 9]]))
     assert source.lengths.tolist() == [0, 2, 1, 2]
-    batch = source.batch(np.array([3, 1]), 2)
-    assert batch.tolist() == [[8, 9], [5, 6]]
-    assert batch.dtype == torch.int64
+    assert source.packed(np.array([3, 0, 2])).tolist() == [8, 9, 7]
+
+
+@torch.no_grad()
+def test_a_news_without_any_token_gets_the_vector_of_nothing_and_disturbs_no_other(plm_folder):
+    source = NewsInput.from_tokens(Ragged.from_rows([[], [5, 6], [], [7, 8, 9]]))
+    encoder = make_encoder(plm_folder)
+    vectors = encoder(source, np.array([1, 2, 3]))
+    torch.testing.assert_close(vectors[1], encoder.dense.bias)
+    torch.testing.assert_close(vectors[[0, 2]], encoder(source, np.array([1, 3])), rtol=0, atol=1e-6)
+
+
+@pytest.mark.xfail(strict=True, reason="a pack may be over the limit by its first news")
+@torch.no_grad()
+def test_no_more_than_max_tokens_go_through_the_encoder_at_once(plm_folder, monkeypatch):
+    encoder = make_encoder(plm_folder, max_tokens=10)
+    sizes = []
+    run = encoder.plm.forward
+    monkeypatch.setattr(encoder.plm, "forward", lambda values, groups: sizes.append(len(values)) or run(values, groups))
+    encoder(NEWS, np.array([4, 2, 5]))  # of 1, 9 and 9 tokens
+    assert sum(sizes) == 19
+    assert max(sizes) <= 10

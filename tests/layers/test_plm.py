@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from functools import cache
 
 import pytest
 import torch
@@ -29,20 +30,33 @@ def token_ids() -> torch.Tensor:
     return torch.randint(5, VOCABULARY, (3, 7), generator=torch.Generator().manual_seed(0))
 
 
-def hidden_states(folder, token_ids, mask=None):
+def run(plm, inputs):
+    """Texts of one length: (3, 7) ids, or (21, hidden) states, to (3, 7, hidden) states."""
+    return plm(inputs.flatten() if inputs.dtype == torch.int64 else inputs, [(3, 7)]).view(3, 7, -1)
+
+
+def frozen_states(plm, token_ids):
+    return plm.frozen_states(token_ids.flatten(), [(3, 7)])
+
+
+def hidden_states(folder, token_ids):
     """All states of transformers' own model: after the embeddings, after layer 1, ..."""
     with torch.no_grad():
-        model = AutoModel.from_pretrained(folder).eval()
-        return model(token_ids, attention_mask=mask, output_hidden_states=True).hidden_states
+        return reference(folder)(token_ids, output_hidden_states=True).hidden_states
+
+
+@cache
+def reference(folder):
+    return AutoModel.from_pretrained(folder).double().eval()
 
 
 @every_kind
 @pytest.mark.parametrize("depth", [1, 3, LAYERS])
 @torch.no_grad()
 def test_the_first_n_layers_give_the_nth_hidden_state_of_the_whole_model(plm_folders, token_ids, kind, depth):
-    plm = load_plm(str(plm_folders[kind]), depth).eval()
+    plm = load_plm(str(plm_folders[kind]), depth).double().eval()
     expected = hidden_states(plm_folders[kind], token_ids)[depth]
-    torch.testing.assert_close(plm(token_ids), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(run(plm, token_ids), expected, rtol=0, atol=1e-10)
     assert len(plm.layers) == depth
     assert plm.hidden_size == HIDDEN
 
@@ -51,25 +65,37 @@ def test_the_first_n_layers_give_the_nth_hidden_state_of_the_whole_model(plm_fol
 @pytest.mark.parametrize("trained_layers", [1, 2, LAYERS])
 @torch.no_grad()
 def test_starting_from_the_frozen_states_equals_running_the_whole(plm_folders, token_ids, kind, trained_layers):
-    plm = load_plm(str(plm_folders[kind])).eval()
+    plm = load_plm(str(plm_folders[kind])).double().eval()
     plm.freeze(trained_layers)
-    states = plm.frozen_states(token_ids)
+    states = frozen_states(plm, token_ids)
     expected = hidden_states(plm_folders[kind], token_ids)
-    torch.testing.assert_close(states, expected[LAYERS - trained_layers], rtol=0, atol=1e-6)
-    torch.testing.assert_close(plm(states), expected[-1], rtol=0, atol=1e-6)
-    torch.testing.assert_close(plm(token_ids), expected[-1], rtol=0, atol=1e-6)
+    torch.testing.assert_close(states, expected[LAYERS - trained_layers].flatten(0, 1), rtol=0, atol=1e-10)
+    torch.testing.assert_close(run(plm, states), expected[-1], rtol=0, atol=1e-10)
+    torch.testing.assert_close(run(plm, token_ids), expected[-1], rtol=0, atol=1e-10)
 
 
 @every_kind
 @torch.no_grad()
-def test_a_mask_keeps_padding_out_from_tokens_and_from_states(plm_folders, token_ids, kind):
-    plm = load_plm(str(plm_folders[kind])).eval()
+def test_packed_texts_of_different_lengths_do_not_see_each_other(plm_folders, token_ids, kind):
+    plm = load_plm(str(plm_folders[kind])).double().eval()
     plm.freeze(2)
-    mask = torch.tensor([[True] * length + [False] * (7 - length) for length in (7, 4, 2)])
-    expected = hidden_states(plm_folders[kind], token_ids, mask.long())[-1]
-    torch.testing.assert_close(plm(token_ids, mask)[mask], expected[mask], rtol=0, atol=1e-6)
-    states = plm.frozen_states(token_ids, mask)
-    torch.testing.assert_close(plm(states, mask)[mask], expected[mask], rtol=0, atol=1e-6)
+    groups = [(2, 1), (1, 4), (3, 5)]  # two texts of one token, one of four, three of five: 21 in all
+    packed = token_ids.flatten()
+    texts = packed.split([number * length for number, length in groups])
+    expected = torch.cat([
+        hidden_states(plm_folders[kind], ids.view(group))[-1].flatten(0, 1)
+        for ids, group in zip(texts, groups, strict=True)
+    ])  # fmt: skip
+    torch.testing.assert_close(plm(packed, groups), expected, rtol=0, atol=1e-10)
+    torch.testing.assert_close(plm(plm.frozen_states(packed, groups), groups), expected, rtol=0, atol=1e-10)
+
+
+@torch.no_grad()
+def test_more_tokens_than_positions_may_be_packed(plm_folders):
+    plm = load_plm(str(plm_folders["bert"])).double().eval()
+    ids = torch.arange(5, 12).repeat(40)  # 280 tokens; the encoder has 80 positions
+    states = plm(ids, [(40, 7)]).view(40, 7, -1)
+    torch.testing.assert_close(states, states[:1].expand(40, -1, -1), rtol=0, atol=1e-10)
 
 
 @every_kind
@@ -77,7 +103,7 @@ def test_a_mask_keeps_padding_out_from_tokens_and_from_states(plm_folders, token
 def test_exactly_the_last_layers_are_trained_and_never_the_embeddings(plm_folders, token_ids, kind, trained_layers):
     plm = load_plm(str(plm_folders[kind]))
     plm.freeze(trained_layers)
-    plm(token_ids).square().sum().backward()
+    run(plm, token_ids).square().sum().backward()
     prefix = next(name for name, module in plm.named_modules() if module is plm.layers) + "."
     last = tuple(f"{prefix}{n}." for n in range(max(0, LAYERS - trained_layers), LAYERS))
     for name, parameter in plm.named_parameters():
@@ -100,26 +126,26 @@ def test_dropout_is_in_the_trained_layers_only(plm_folders, token_ids, kind):
     plm = load_plm(str(plm_folders[kind]), dropout=0.5)
     plm.freeze(2)
     plm.eval()
-    frozen, whole = plm.frozen_states(token_ids), plm(token_ids)
+    frozen, whole = frozen_states(plm, token_ids), run(plm, token_ids)
     plm.train()
-    assert torch.equal(plm.frozen_states(token_ids), frozen)
-    assert not torch.allclose(plm(token_ids), whole)
-    assert not torch.allclose(plm(token_ids), plm(token_ids))
+    assert torch.equal(frozen_states(plm, token_ids), frozen)
+    assert not torch.allclose(run(plm, token_ids), whole)
+    assert not torch.allclose(run(plm, token_ids), run(plm, token_ids))
     plm.freeze(1)  # freezing while training keeps both halves as they should be
     assert not plm.layers[2].training
     assert plm.layers[3].training
     plm.eval()
-    assert torch.equal(plm(token_ids), whole)
+    assert torch.equal(run(plm, token_ids), whole)
 
 
 @every_kind
 @torch.no_grad()
 def test_dropout_zero_switches_all_dropout_off(plm_folders, token_ids, kind):
     """Also that of the attention weights, which some encoders keep elsewhere."""
-    plm = load_plm(str(plm_folders[kind]), dropout=0.0)
+    plm = load_plm(str(plm_folders[kind]), dropout=0.0).double()
     plm.freeze(LAYERS)
-    expected = plm.eval()(token_ids)
-    torch.testing.assert_close(plm.train()(token_ids), expected, rtol=0, atol=1e-6)
+    expected = run(plm.eval(), token_ids)
+    torch.testing.assert_close(run(plm.train(), token_ids), expected, rtol=0, atol=1e-10)
 
 
 @every_kind
@@ -131,7 +157,7 @@ def test_attention_weights_are_dropped_too(plm_folders, token_ids, kind):
     for name, module in plm.named_modules():
         if isinstance(module, nn.Dropout) and name.endswith(ATTENTION_DROPOUT[kind]):
             module.p = 0.5
-    first, second = plm(token_ids), plm(token_ids)
+    first, second = run(plm, token_ids), run(plm, token_ids)
     assert not torch.allclose(first, second)
 
 

@@ -41,7 +41,10 @@ def test_loss_and_parts_equal_plain_loops(negatives, teachers, temperature, targ
     output = loss(titles, bodies, teacher_titles, teacher_bodies, negatives)
 
     scores = scores_by_hand(titles, bodies, negatives.tolist())
-    of_teachers = [scores_by_hand(t, b, negatives.tolist()) for t, b in zip(teacher_titles, teacher_bodies)]
+    of_teachers = [
+        scores_by_hand(t, b, negatives.tolist())
+        for t, b in zip(teacher_titles, teacher_bodies, strict=True)
+    ]
     weights = [softmax([-ce(of_teachers[i][b], 0) for i in range(teachers)]) for b in range(BATCH)]
     mixed = [
         [sum(weights[b][i] * of_teachers[i][b][c] for i in range(teachers)) for c in range(1 + NEGATIVES)]

@@ -1,3 +1,3 @@
 """Fixtures of this folder."""
 
-from tests.plm_fixtures import plm_folder, plm_folders  # noqa: F401
+from tests.plm_fixtures import news, plm_folder, plm_folders  # noqa: F401
