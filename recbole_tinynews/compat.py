@@ -75,6 +75,13 @@ def _mend_collector() -> None:
     Collector.get_data_struct = get_data_struct
 
 
+def _mend_anomaly_mode() -> None:
+    """One of RecBole's models (SINE) turns it on for the whole process when it is imported, and all of them are."""
+    import recbole.model.sequential_recommender.sine  # noqa: F401
+
+    torch.autograd.set_detect_anomaly(False)
+
+
 def _quiet_warnings() -> None:
     """RecBole's own uses of what pandas and torch are about to drop; a user can do nothing about them."""
     for module in (r"recbole\.", r"torch\.cuda\.amp"):
@@ -86,4 +93,5 @@ _mend_numpy()
 _mend_scipy()
 _mend_trainer()
 _mend_collector()
+_mend_anomaly_mode()
 _quiet_warnings()

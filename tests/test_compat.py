@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import recbole.trainer.trainer
@@ -43,3 +46,14 @@ def test_the_collector_keeps_numbers_that_are_no_tensors():
         struct = collector.get_data_struct()
         assert struct.get("data.num_items") == 9
     assert "rec.items" not in struct
+
+
+def test_no_model_of_recbole_slows_every_backward_pass():
+    code = """
+import recbole_tinynews.compat, torch
+from recbole_tinynews.registry import model_names
+model_names()
+print(torch.is_anomaly_enabled())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
