@@ -85,6 +85,7 @@ def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path]:
             trainer = trainer_class(config, network)
         _, valid_result = trainer.fit(data.train, data.valid, saved=saved, show_progress=config["show_progress"])
         test_result = trainer.evaluate(data.test, load_best_model=saved, show_progress=config["show_progress"])
+        trainer.tensorboard.close()  # its thread would write on, into whatever folder is the working one then
         result = {
             "model": config["model"],
             "dataset": config["dataset"],

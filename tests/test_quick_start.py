@@ -15,6 +15,7 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.model.general_recommender import BPR
 from recbole.trainer import Trainer
 from recbole.utils import InputType, init_seed
+from torch.utils.tensorboard import SummaryWriter
 
 from recbole_tinynews import InputError, run
 from recbole_tinynews.data.impression_log import ImpressionLog
@@ -141,7 +142,8 @@ class StagedTrainer:
     saved_model_file = "saved/Staged-now.pth"
 
     def __init__(self, config, model):
-        self.config, self.given, self.stages_report = config, {}, []
+        self.given, self.stages_report = {}, []
+        self.tensorboard = SummaryWriter("log_tensorboard")
 
     def fit(self, train_data, valid_data, saved, show_progress):
         self.given |= {"train": train_data, "valid": valid_data}
