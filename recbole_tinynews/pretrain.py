@@ -1,0 +1,268 @@
+"""``python -m recbole_tinynews.pretrain``: a small encoder from scratch, where no pre-trained one is at hand."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import BertWordPieceTokenizer
+from torch.nn.functional import cross_entropy
+from transformers import BatchEncoding, BertConfig, BertForMaskedLM, BertTokenizerFast, DataCollatorForLanguageModeling
+
+from recbole_tinynews.data.news_table import NewsTable
+from recbole_tinynews.data.schema import atomic_file
+from recbole_tinynews.errors import InputError
+from recbole_tinynews.layers.plm import quiet_transformers
+from recbole_tinynews.trainer.loop import LoopSettings, Task, train
+
+__all__ = ["MaskedTexts", "PretrainSettings", "main", "pretrain", "train_vocabulary"]
+
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_REPORT = "pretrain.json"  # in the finished folder: what it was made of
+_logger = logging.getLogger()
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """Size of an encoder, and how it is trained.
+
+    Parameters
+    ----------
+    layers, hidden, heads : int
+        Transformer layers, size of a token's state, attention heads.
+    vocabulary : int
+        Most word pieces.
+    length : int
+        Most word pieces of a text; what is over is cut.
+    epochs, batch_size, learning_rate, seed
+        Of the training, by Adam.
+    """
+
+    layers: int = 4
+    hidden: int = 128
+    heads: int = 4
+    vocabulary: int = 3000
+    length: int = 128
+    epochs: int = 3
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    seed: int = 2020
+
+    def check(self) -> None:
+        """Raise an InputError where an encoder cannot be built so."""
+        for name, value in asdict(self).items():
+            if value <= 0 and name != "seed":
+                raise InputError(f"{name} must be more than 0, not {value}")
+        if self.hidden % self.heads:
+            raise InputError(f"hidden must be a multiple of heads, not {self.hidden} with {self.heads} heads")
+
+
+def pretrain(
+    texts: Sequence[str], output: str | Path, settings: PretrainSettings | None = None, show_progress: bool = True
+) -> Path:
+    """Train a BERT by masked language modelling and save it as a Hugging Face folder.
+
+    15 % of the word pieces are to be guessed: 80 % of these are masked, 10 % replaced, 10 % left. An interrupted
+    training is resumed; an encoder that was made before of the same texts and settings is left as it is.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        What is read, in any order; the vocabulary comes from them, too.
+    output : path
+        The folder; it appears when all is done.
+    settings : PretrainSettings, optional
+        The defaults if not given.
+    show_progress : bool
+        Whether to show bars.
+
+    Returns
+    -------
+    Path
+        ``output``.
+
+    Raises
+    ------
+    InputError
+        If the settings cannot be, there are no texts, or ``output`` holds something else.
+    """
+    settings, output = settings or PretrainSettings(), Path(output)
+    settings.check()
+    texts = [text for text in texts if text]
+    if not texts:
+        raise InputError("there are no texts to read")
+    key = hashlib.sha256("\0".join([json.dumps(asdict(settings)), *texts]).encode()).hexdigest()[:12]
+    if _made_of(output) == key:
+        _logger.info("%s: made before", output)
+        return output
+
+    work = output.with_name(f".{output.name}-{key}")
+    (work / "pretrain").mkdir(parents=True, exist_ok=True)
+    tokenizer = train_vocabulary(texts, settings.vocabulary, settings.length)
+    torch.manual_seed(settings.seed)
+    model = BertForMaskedLM(_architecture(settings, len(tokenizer)))
+    loop = LoopSettings(settings.epochs, settings.learning_rate, settings.learning_rate, show_progress=show_progress)
+    batches = MaskedTexts(texts, tokenizer, settings.batch_size, settings.seed)
+    result = train(_MaskedLanguage(model), batches, loop, work / "pretrain")
+
+    with quiet_transformers():
+        model.save_pretrained(work / "model")
+    tokenizer.save_pretrained(work / "model")
+    report = {"key": key, **result, **asdict(settings)}
+    (work / "model" / _REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(output, ignore_errors=True)  # of other settings
+    (work / "model").rename(output)
+    shutil.rmtree(work)
+    return output
+
+
+def train_vocabulary(texts: Sequence[str], size: int, length: int) -> BertTokenizerFast:
+    """Learn word pieces of lower-cased texts.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        What to learn from.
+    size : int
+        Most word pieces, special tokens and single characters included.
+    length : int
+        The tokenizer's ``model_max_length``.
+    """
+    trainer = BertWordPieceTokenizer()
+    characters = {character for text in texts for character in trainer.normalize(text) if not character.isspace()}
+    # Given here, the pieces "##a" have an order; else that of a hash table, which then decides all ties.
+    first = [*_SPECIAL, *(f"##{character}" for character in sorted(characters))]
+    trainer.train_from_iterator(texts, size, special_tokens=first, show_progress=False)
+    return BertTokenizerFast(vocab=trainer.get_vocab(), model_max_length=length)
+
+
+class MaskedTexts:
+    """Batches of texts of like length, masked anew in each epoch; a loader for the training loop.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        What is read.
+    tokenizer : BertTokenizerFast
+        Its tokenizer.
+    batch_size : int
+        Texts in a batch.
+    seed : int
+        Seed of order and masks.
+    """
+
+    def __init__(self, texts: Sequence[str], tokenizer: BertTokenizerFast, batch_size: int, seed: int) -> None:
+        rows = tokenizer(list(texts), truncation=True, return_token_type_ids=False, return_special_tokens_mask=True)
+        self.rows = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
+        self.lengths = np.array([len(row["input_ids"]) for row in self.rows])
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def epoch(self, number: int) -> Iterator[BatchEncoding]:
+        """Yield the batches of an epoch, the same for the same number."""
+        random = np.random.default_rng([self.seed, number])
+        by_length = np.lexsort([random.random(len(self.rows)), self.lengths])
+        collate = DataCollatorForLanguageModeling(self.tokenizer, seed=int(random.integers(2**31)))
+        for batch in random.permutation(len(self)):
+            chosen = by_length[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield collate([self.rows[row] for row in chosen])
+
+
+class _MaskedLanguage(Task):
+    """Guess the masked word pieces."""
+
+    student: BertForMaskedLM
+
+    def __init__(self, student: BertForMaskedLM) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, batch: BatchEncoding) -> dict[str, torch.Tensor]:
+        states = self.student.bert(batch["input_ids"], batch["attention_mask"]).last_hidden_state
+        chosen = batch["labels"] >= 0
+        scores = self.student.cls(states[chosen])  # of the others nobody asks
+        loss = cross_entropy(scores, batch["labels"][chosen], reduction="sum") / chosen.sum().clamp(min=1)
+        return {"loss": loss}
+
+
+def _architecture(settings: PretrainSettings, vocabulary: int) -> BertConfig:
+    return BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=settings.hidden,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=4 * settings.hidden,
+        max_position_embeddings=settings.length,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+
+
+def _made_of(output: Path) -> str | None:
+    """Key of the encoder that stands there already."""
+    if not output.exists():
+        return None
+    try:
+        return json.loads((output / _REPORT).read_text(encoding="utf-8"))["key"]
+    except (OSError, KeyError, ValueError):
+        raise InputError("holds something else; give --output=FOLDER that does not exist", path=output) from None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recbole_tinynews.pretrain",
+        description="Train a small BERT from scratch on the titles and bodies of a dataset, by masked language "
+        "modelling. The folder it writes can be given to run_recbole.py as --plm=DIR.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--news", required=True, type=Path, metavar="FILE", help="e.g. dataset/demo/demo.news")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="where the encoder is written")
+    for field in fields(PretrainSettings):
+        parser.add_argument(f"--{field.name}", type=type(field.default), default=field.default, help=_HELP[field.name])
+    options = vars(parser.parse_args(arguments))
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        texts = _texts(options.pop("news"))
+        print(pretrain(texts, options.pop("output"), PretrainSettings(**options)))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+_HELP = {
+    "layers": "transformer layers",
+    "hidden": "size of a token's state",
+    "heads": "attention heads",
+    "vocabulary": "most word pieces",
+    "length": "most word pieces of a text",
+    "epochs": "passes over the texts",
+    "batch_size": "texts in a batch",
+    "learning_rate": "Adam's step size",
+    "seed": "the same seed makes the same encoder",
+}
+
+
+def _texts(path: Path) -> list[str]:
+    if path != atomic_file(path.parent, "news"):
+        raise InputError("expected the .news file of a dataset, FOLDER/D/D.news", path=path)
+    news = NewsTable.load(path.parent)
+    return [*news.titles, *news.bodies]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
