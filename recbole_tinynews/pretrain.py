@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from tokenizers import BertWordPieceTokenizer
 from torch.nn.functional import cross_entropy
-from transformers import BatchEncoding, BertConfig, BertForMaskedLM, BertTokenizerFast, DataCollatorForLanguageModeling
+from transformers import BatchEncoding, BertConfig, BertForMaskedLM, BertTokenizer, DataCollatorForLanguageModeling
 
 from recbole_tinynews.data.news_table import NewsTable
 from recbole_tinynews.data.schema import atomic_file
@@ -125,7 +125,7 @@ def pretrain(
     return output
 
 
-def train_vocabulary(texts: Sequence[str], size: int, length: int) -> BertTokenizerFast:
+def train_vocabulary(texts: Sequence[str], size: int, length: int) -> BertTokenizer:
     """Learn word pieces of lower-cased texts.
 
     Parameters
@@ -142,7 +142,7 @@ def train_vocabulary(texts: Sequence[str], size: int, length: int) -> BertTokeni
     # Given here, the pieces "##a" have an order; else that of a hash table, which then decides all ties.
     first = [*_SPECIAL, *(f"##{character}" for character in sorted(characters))]
     trainer.train_from_iterator(texts, size, special_tokens=first, show_progress=False)
-    return BertTokenizerFast(vocab=trainer.get_vocab(), model_max_length=length)
+    return BertTokenizer(vocab=trainer.get_vocab(), model_max_length=length)
 
 
 class MaskedTexts:
@@ -152,7 +152,7 @@ class MaskedTexts:
     ----------
     texts : sequence of str
         What is read.
-    tokenizer : BertTokenizerFast
+    tokenizer : BertTokenizer
         Its tokenizer.
     batch_size : int
         Texts in a batch.
@@ -160,7 +160,7 @@ class MaskedTexts:
         Seed of order and masks.
     """
 
-    def __init__(self, texts: Sequence[str], tokenizer: BertTokenizerFast, batch_size: int, seed: int) -> None:
+    def __init__(self, texts: Sequence[str], tokenizer: BertTokenizer, batch_size: int, seed: int) -> None:
         rows = tokenizer(list(texts), truncation=True, return_token_type_ids=False, return_special_tokens_mask=True)
         self.rows = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
         self.lengths = np.array([len(row["input_ids"]) for row in self.rows])
