@@ -10,6 +10,7 @@ import torch
 
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.ragged import Ragged
+from recbole_tinynews.errors import InputError
 
 __all__ = ["ClickBatch", "ClickLoader"]
 
@@ -75,6 +76,8 @@ class ClickLoader:
         )
         clicked = np.flatnonzero(log.labels == 1)
         usable = shown.lengths[impressions[clicked]] > 0
+        if not usable.any():
+            raise InputError("the training impressions hold no click beside which something was shown and not clicked")
         self.skipped = int((~usable).sum())
         self._clicked_news = log.candidates.values[clicked[usable]].astype(np.int64)
         self._impressions = impressions[clicked[usable]]

@@ -6,7 +6,8 @@ import csv
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -153,20 +154,40 @@ def _cache_key(path: Path, *vocabularies: Mapping[str, int]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _read(path: Path):
+def _read(path: Path) -> Iterator[pd.DataFrame]:
     try:
         reader = pd.read_csv(
-            path, sep="\t", dtype=str, quoting=csv.QUOTE_NONE, keep_default_na=False, chunksize=_ROWS_AT_ONCE
+            path,
+            sep="\t",
+            dtype=str,
+            quoting=csv.QUOTE_NONE,
+            keep_default_na=False,
+            index_col=False,
+            skip_blank_lines=False,
+            chunksize=_ROWS_AT_ONCE,
         )
-        for rows in reader:
+        for rows in _strictly(reader):
             if tuple(rows.columns) != IMPRESSION_HEADER:
                 raise InputError(f"expected the header {' '.join(IMPRESSION_HEADER)}", path=path, line=1)
             yield rows.rename(columns=lambda name: name.split(":")[0])
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
         raise InputError(f"not an impression file: {error}", path=path) from None
 
 
+def _strictly(reader: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Let a row with too many columns be an error; pandas cuts it with a warning."""
+    while True:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            rows = next(reader, None)
+        if rows is None:
+            return
+        yield rows
+
+
 def _parse_rows(rows: pd.DataFrame, path: Path, users: pd.Series, items: pd.Series) -> tuple[np.ndarray, ...]:
+    if rows.empty:
+        raise InputError("there are no impressions below the header", path=path)
     first_line = rows.index[0] + 2  # the header is line 1
     clicks, history_lengths = _split(rows[Columns.History])
     shown, shown_lengths = _split(rows[Columns.Candidates])
@@ -175,16 +196,21 @@ def _parse_rows(rows: pd.DataFrame, path: Path, users: pd.Series, items: pd.Seri
     bad = np.flatnonzero((shown_lengths == 0) | ((label_lengths != shown_lengths) & (label_lengths != 0)))
     if len(bad):
         raise InputError("expected candidates and one label for each of them", path=path, line=int(first_line + bad[0]))
-    unknown = set(label_tokens) - {"0", "1"}
-    if unknown:
-        raise InputError(f"labels must be 0 or 1, found {sorted(unknown)[0]!r}", path=path)
+    for row, text in enumerate(rows[Columns.Labels]):
+        if not text.replace(" ", "").strip("01") == "":
+            raise InputError(f"labels must be 0 or 1, found {text!r}", path=path, line=int(first_line + row))
+    times = pd.to_numeric(rows[Columns.Time], errors="coerce").to_numpy(dtype=np.float64)
+    if np.isnan(times).any():
+        row = int(np.flatnonzero(np.isnan(times))[0])
+        found = rows[Columns.Time].iloc[row]
+        raise InputError(f"expected seconds as a time, found {found!r}", path=path, line=int(first_line + row))
     labels = np.full(len(shown), _UNKNOWN_LABEL, dtype=np.int8)
     labels[np.repeat(label_lengths > 0, shown_lengths)] = np.array(label_tokens, dtype=np.int8)
 
     return (
         rows[Columns.Impression].to_numpy(dtype=str),
         users.reindex(rows[Columns.User], fill_value=0).to_numpy(),
-        rows[Columns.Time].to_numpy(dtype=np.float64),
+        times,
         _numbers(clicks, history_lengths, items, path, first_line),
         history_lengths,
         _numbers(shown, shown_lengths, items, path, first_line),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +61,12 @@ class NewsTable:
         if not path.exists():
             raise InputError("the dataset has no news texts; python -m recbole_tinynews.convert makes them", path=path)
         try:
-            rows = pd.read_csv(path, sep="\t", dtype=str, quoting=csv.QUOTE_NONE, keep_default_na=False)
-        except (pd.errors.ParserError, UnicodeDecodeError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)  # a row with too many columns
+                rows = pd.read_csv(
+                    path, sep="\t", dtype=str, quoting=csv.QUOTE_NONE, keep_default_na=False, index_col=False
+                )
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
             raise InputError(f"not a news file: {error}", path=path) from None
         if tuple(rows.columns) != CORPUS_COLUMNS:
             raise InputError(f"expected the columns {' '.join(CORPUS_COLUMNS)}", path=path, line=1)
@@ -138,5 +144,7 @@ def tokenize(
 
 def _key(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
     digest = hashlib.sha256("\0".join(texts).encode())
-    digest.update(f"{tokenizer.backend_tokenizer.to_str()}\0{max_length}".encode())
+    left_by_last_call = {"truncation": None, "padding": None}
+    settings = json.loads(tokenizer.backend_tokenizer.to_str()) | left_by_last_call
+    digest.update(f"{json.dumps(settings, sort_keys=True)}\0{max_length}".encode())
     return digest.hexdigest()[:24]

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from recbole_tinynews.errors import InputError
+
 __all__ = ["PairBatch", "PairLoader"]
 
 
@@ -46,6 +48,8 @@ class PairLoader:
     """
 
     def __init__(self, news: np.ndarray, num_negatives: int, batch_size: int, seed: int) -> None:
+        if batch_size < 2:
+            raise InputError(f"train_batch_size must be at least 2 for matching, not {batch_size}")
         self.news = news
         self.num_negatives = num_negatives
         self.batch_size = batch_size

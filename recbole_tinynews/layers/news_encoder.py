@@ -128,10 +128,14 @@ class NewsEncoder(nn.Module):
 
     def _packs(self, lengths: np.ndarray, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Groups]]:
         """Cut news that are ordered by length into batches of at most ``max_tokens``."""
-        last_token = np.cumsum(lengths[rows])
-        for pack in np.split(rows, np.flatnonzero(np.diff(last_token // self.max_tokens)) + 1):
+        tokens = np.concatenate([[0], np.cumsum(lengths[rows])])
+        start = 0
+        while start < len(rows):
+            stop = int(np.searchsorted(tokens, tokens[start] + self.max_tokens, side="right")) - 1
+            pack = rows[start : max(stop, start + 1)]  # one news at least, however long
             values, numbers = np.unique(lengths[pack], return_counts=True)
             yield pack, list(zip(numbers.tolist(), values.tolist(), strict=True))
+            start += len(pack)
 
     def _autocast(self, device: torch.device) -> torch.autocast:
         return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16")

@@ -52,10 +52,11 @@ class PLMNR(SequentialRecommender):
         tokens = tokenize(self.texts.titles, load_tokenizer(config["plm"]), config["title_length"], self.cache)
         self.titles = NewsInput.from_tokens(tokens, config["device"])
         self._vectors: torch.Tensor | None = None
+        self.register_load_state_dict_post_hook(PLMNR._forget_vectors)
 
     def train(self, mode: bool = True) -> PLMNR:
         """Switch dropout; vectors kept for prediction are forgotten, since weights may change now."""
-        self._vectors = None
+        self._forget_vectors()
         return super().train(mode)
 
     def calculate_loss(self, interaction: Interaction) -> torch.Tensor:
@@ -83,6 +84,9 @@ class PLMNR(SequentialRecommender):
         candidates = torch.cat([interaction[self.ITEM_ID][:clicks, None], negatives.view(-1, clicks).T], dim=1)
         history = interaction[self.ITEM_SEQ][:clicks]
         return ClickBatch(history.cpu(), candidates.cpu(), torch.zeros(clicks, dtype=torch.int64))
+
+    def _forget_vectors(self, *_: object) -> None:
+        self._vectors = None
 
     @torch.no_grad()
     def _all_news(self) -> torch.Tensor:

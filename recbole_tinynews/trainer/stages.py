@@ -13,6 +13,7 @@ import torch
 
 from recbole_tinynews.data.news_table import NewsTable, tokenize
 from recbole_tinynews.data.pairs import PairLoader
+from recbole_tinynews.errors import InputError
 from recbole_tinynews.layers import ClickModel, NewsEncoder, NewsInput, load_plm, load_tokenizer
 from recbole_tinynews.layers.initial import start_from_teacher, start_from_variance
 from recbole_tinynews.losses import MatchingDistillationLoss, MultiTeacherLoss
@@ -29,6 +30,7 @@ _CLICK_KEYS = (
     "epochs", "train_batch_size", "learning_rate", "plm_learning_rate", "trained_layers",
     "num_negatives", "history_length", "group_by_user", "valid_metric",
 )  # fmt: skip
+_NOT_THE_MODEL = ("_name_or_path", "transformers_version")
 _LOOP_KEYS = ("save_seconds", "show_progress")  # change nothing in the result
 
 
@@ -76,8 +78,10 @@ class Stages:
         self.corpus = corpus
         self.cache = cache
         self.on_step = on_step
+        plm = load_plm(config["plm"])
         self._shared_inputs = {
-            "plm": checksum(load_plm(config["plm"]).state_dict()),
+            "plm": checksum(plm.state_dict()),
+            "plm_config": {k: v for k, v in plm.model.config.to_dict().items() if k not in _NOT_THE_MODEL},
             **{key: config[key] for key in _MODEL_KEYS},
         }
 
@@ -174,7 +178,8 @@ class Stages:
         return self._restore(build_click_model(self.config, layers, 0), weights)
 
     def _click_settings(self, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
-        return {key: self.config[key] for key in _CLICK_KEYS} | dict(overrides or {})
+        settings = {key: self.config[key] for key in _CLICK_KEYS} | dict(overrides or {})
+        return {**settings, "valid_metric": settings["valid_metric"].lower()}
 
     def _click_inputs(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {**self._shared_inputs, "settings": settings, "data": self.data.key}
@@ -192,7 +197,12 @@ class Stages:
         return NewsInput.from_tokens(titles, device), NewsInput.from_tokens(bodies, device)
 
     def _pairs(self, settings: Mapping[str, Any], seed: int) -> PairLoader:
-        return PairLoader(self.corpus.pairs, settings["num_negatives"], settings["train_batch_size"], seed)
+        pairs = self.corpus.pairs
+        if len(pairs) < 2:
+            raise InputError("the matching corpus has no two news with a title and a body; name one as matching_corpus")
+        left_out = len(self.corpus) - 1 - len(pairs)
+        getLogger().info("matching: %d news, %d left out for want of a title or a body", len(pairs), left_out)
+        return PairLoader(pairs, settings["num_negatives"], settings["train_batch_size"], seed)
 
     def _sample(self) -> np.ndarray:
         news = np.arange(1, len(self.data.titles.lengths))

@@ -153,34 +153,29 @@ def test_a_broken_row_is_refused_with_file_and_line(file, row, message):
     assert str(error.value).startswith(str(file))
 
 
-@pytest.mark.xfail(strict=True, reason="the label's line is not told")
 def test_a_label_that_is_neither_0_nor_1_is_refused_with_its_line(file):
     write(file, [*ROWS[:2], ("i", "ann", "1", "n1", "n4", "2")])
     with pytest.raises(InputError, match=r"imp:4: labels must be"):
         ImpressionLog.load(file, USERS, NEWS)
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="a plain ValueError, which ends in a traceback")
 def test_a_time_that_is_no_number_is_refused_with_file_and_line(file):
     write(file, [*ROWS[:2], ("i", "ann", "noon", "n1", "n4", "1")])
     with pytest.raises(InputError, match=r"imp:4: .*noon"):
         ImpressionLog.load(file, USERS, NEWS)
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="pandas takes the first column for an index: a TypeError")
 def test_too_many_columns_in_the_first_row_are_refused(file):
     write(file, [("i", "ann", "1", "n1", "n4", "1", "more")])
     with pytest.raises(InputError, match=r"train\.imp"):
         ImpressionLog.load(file, USERS, NEWS)
 
 
-@pytest.mark.xfail(strict=True, raises=IndexError, reason="no first row to take the line from")
 def test_a_file_with_a_header_only_is_refused_by_name(file):
     with pytest.raises(InputError, match=r"train\.imp"):
         ImpressionLog.load(write(file, []), USERS, NEWS)
 
 
-@pytest.mark.xfail(strict=True, reason="blank lines are skipped before lines are counted")
 def test_the_line_told_is_that_of_the_file_even_after_a_blank_one(file):
     write(file, [*ROWS[:2], ("",), ("i", "ann", "1", "n1", "n0", "1")])
     with pytest.raises(InputError, match=r"imp:(4: expected|5: news 'n0')"):

@@ -82,14 +82,12 @@ def test_a_file_in_another_encoding_is_refused(folder):
         NewsTable.load(folder)
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="pandas' EmptyDataError is not caught")
 def test_an_empty_file_is_refused(folder):
     (folder / "tiny.news").write_text("")
     with pytest.raises(InputError, match=r"tiny\.news"):
         NewsTable.load(folder)
 
 
-@pytest.mark.xfail(strict=True, reason="pandas takes the ids for an index and each column for the one before")
 def test_a_first_row_with_too_many_columns_is_refused_and_shifts_nothing(folder):
     with pytest.raises(InputError, match=r"tiny\.news"):
         NewsTable.load(write(folder, [("a", "w1", "w2", "w3", "more")]))
@@ -139,7 +137,6 @@ def test_other_texts_lengths_and_tokenizers_have_their_own_cache(tmp_path):
     ]  # fmt: skip
 
 
-@pytest.mark.xfail(strict=True, reason="the key holds the cut that the last call left in the tokenizer")
 def test_the_cache_is_found_whatever_the_tokenizer_was_used_for_before(tmp_path):
     tokenizer = make_tokenizer()
     tokenize(["w0 w1"], tokenizer, 4, cache=tmp_path)

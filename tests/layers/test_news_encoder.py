@@ -156,7 +156,6 @@ def test_a_news_without_any_token_gets_the_vector_of_nothing_and_disturbs_no_oth
     torch.testing.assert_close(vectors[[0, 2]], encoder(source, np.array([1, 3])), rtol=0, atol=1e-6)
 
 
-@pytest.mark.xfail(strict=True, reason="a pack may be over the limit by its first news")
 @torch.no_grad()
 def test_no_more_than_max_tokens_go_through_the_encoder_at_once(plm_folder, monkeypatch):
     encoder = make_encoder(plm_folder, max_tokens=10)

@@ -115,7 +115,6 @@ def test_vectors_are_computed_once_until_weights_may_have_changed(plain, monkeyp
     assert not torch.allclose(plain.model.predict(interaction(HISTORIES, ITEMS)), before)
 
 
-@pytest.mark.xfail(strict=True, reason="weights that are loaded in evaluation mode do not reach the kept vectors")
 def test_loaded_weights_are_used_at_once(plain):
     rows = interaction(HISTORIES, ITEMS)
     plain.model.predict(rows)
@@ -155,7 +154,6 @@ def test_the_loss_is_the_cross_entropy_of_each_click_against_its_negatives(plain
     assert all(p.grad is not None for p in plain.model.parameters() if p.requires_grad)
 
 
-@pytest.mark.xfail(strict=True, reason="training takes RecBole's MAX_ITEM_LIST_LENGTH, prediction history_length")
 def test_training_sees_as_many_clicks_as_prediction(tmp_path, monkeypatch, plm_folder):
     monkeypatch.chdir(tmp_path)
     write_news(write_dataset(tmp_path / "dataset", splits=()))
@@ -164,7 +162,6 @@ def test_training_sees_as_many_clicks_as_prediction(tmp_path, monkeypatch, plm_f
     assert max(int((batch.history > 0).sum(dim=1).max()) for batch in batches) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="RecBole's default of one negative stands; num_negatives is not looked at")
 def test_a_dataset_without_impressions_has_num_negatives_sampled_news_beside_each_click(
     tmp_path, monkeypatch, plm_folder
 ):

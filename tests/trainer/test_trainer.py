@@ -205,12 +205,7 @@ def test_without_validation_impressions_the_last_epoch_counts(news, tiny):
     assert tuple(result["test_result"]) == METRICS
 
 
-in_lower_case = pytest.mark.xfail(
-    strict=True, raises=KeyError, reason="RecBole's trainer takes the metric in any case, a stage in lower case only"
-)
-
-
-@pytest.mark.parametrize("metric", ["mrr", pytest.param("NDCG@10", marks=in_lower_case)])
+@pytest.mark.parametrize("metric", ["mrr", "NDCG@10"])
 def test_any_of_the_metrics_may_choose_the_epoch(news, metric):
     assert tuple(train("PLMNR", **news, valid_metric=metric)["best_valid_result"]) == METRICS
 
@@ -234,7 +229,6 @@ def test_a_dataset_without_impressions_is_trained_and_evaluated_recboles_way(
     assert without_times(train(model, **PLAIN, plm=str(plm_folder), checkpoint_dir="b")) == without_times(first)
 
 
-@in_lower_case
 def test_recboles_default_metric_will_do_for_a_dataset_without_impressions(tmp_path, monkeypatch, plm_folder):
     monkeypatch.chdir(tmp_path)
     write_news(write_dataset(tmp_path / "dataset", splits=()))
