@@ -143,7 +143,7 @@ class NewsConfig(Config):
             raise InputError(f"valid_metric must be one of {', '.join(METRICS)}, not {final['valid_metric']!r}")
         if _learns_from_all_items(self.model_class, final):
             final["train_neg_sample_args"] = given.get("train_neg_sample_args")
-        if getattr(self.model_class, "uses_impressions", False):  # RecBole's loaders then do as ours
+        if {"history_length", "num_negatives"} <= set(final):  # ours; RecBole's loaders then do the same
             final["MAX_ITEM_LIST_LENGTH"] = final["history_length"]
             final["train_neg_sample_args"] = {**final["train_neg_sample_args"], "sample_num": final["num_negatives"]}
         if not final["use_gpu"]:

@@ -181,9 +181,11 @@ def test_the_news_of_a_loader_are_all_that_its_batches_may_hold():
     assert set(loader.news.tolist()) == seen
 
 
-def test_a_log_without_labels_is_refused():
+@pytest.mark.parametrize("number", [2, 3, 5])
+def test_a_log_without_a_usable_click_is_refused(number):
+    """Everything clicked, nothing clicked, labels unknown."""
     with pytest.raises(InputError, match="no click"):
-        make_loader(log=make_log([IMPRESSIONS[5]]))
+        make_loader(log=make_log([IMPRESSIONS[number]]))
 
 
 def test_arrays_that_are_memory_mapped_serve_as_well(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoModel
+from transformers import AutoModel, GPT2Config, GPT2Model
 
 from recbole_tinynews import InputError
 from recbole_tinynews.layers import load_plm, load_tokenizer
@@ -229,6 +229,21 @@ def test_a_folder_without_an_encoder_is_refused(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match="plm="):
         load_plm(str(tmp_path))
+
+
+def test_an_encoder_built_otherwise_is_refused(tmp_path):
+    GPT2Model(GPT2Config(n_embd=8, n_layer=2, n_head=2, vocab_size=20, n_positions=20)).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="cannot find the 2 layers of a GPT2Model"):
+        load_plm(str(tmp_path))
+
+
+@pytest.mark.xfail(strict=True, reason="safetensors' own error is not caught")
+def test_a_damaged_weights_file_is_refused(plm_folders, tmp_path):
+    shutil.copytree(plm_folders["bert"], tmp_path / "cut")
+    file = tmp_path / "cut" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:500])
+    with pytest.raises(InputError, match="cut"):
+        load_plm(str(tmp_path / "cut"))
 
 
 def test_what_is_loaded_is_logged(plm_folders, caplog):

@@ -22,8 +22,6 @@ from tests.tiny_dataset import write_dataset
 PLAIN = {
     "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
     "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full", "group_by": "user"},
-    "train_neg_sample_args": {"distribution": "uniform", "sample_num": 2},
-    "MAX_ITEM_LIST_LENGTH": 4,
 }
 
 

@@ -179,5 +179,11 @@ def test_the_key_of_sampled_clicks_is_that_of_the_clicks(plain_folder, plm_folde
 
 
 def test_the_key_of_sampled_clicks_changes_with_how_negatives_are_sampled(plain_folder, plm_folder):
-    other = sampled(plm_folder, train_neg_sample_args={"distribution": "popularity", "sample_num": 1})
-    assert other.key != sampled(plm_folder).key
+    for change in ({"train_neg_sample_args": {"distribution": "popularity"}}, {"num_negatives": 1}):
+        assert sampled(plm_folder, **change).key != sampled(plm_folder).key
+
+
+@pytest.mark.xfail(strict=True, reason="a finished stage keeps the measurements of another evaluation")
+def test_the_key_of_sampled_clicks_changes_with_what_is_measured(plain_folder, plm_folder):
+    for change in ({"topk": [3]}, {"metrics": ["Hit"]}):
+        assert sampled(plm_folder, **change).key != sampled(plm_folder).key

@@ -28,7 +28,6 @@ PLAIN = {
     "metrics": ["Recall", "MRR", "NDCG"],
     "topk": [5],
     "valid_metric": "mrr@5",
-    "MAX_ITEM_LIST_LENGTH": 4,
 }
 
 
@@ -232,8 +231,20 @@ def test_a_dataset_without_impressions_is_trained_and_evaluated_recboles_way(
 def test_recboles_default_metric_will_do_for_a_dataset_without_impressions(tmp_path, monkeypatch, plm_folder):
     monkeypatch.chdir(tmp_path)
     write_news(write_dataset(tmp_path / "dataset", splits=()))
-    settings = {key: PLAIN[key] for key in ("load_col", "eval_args", "MAX_ITEM_LIST_LENGTH")}
+    settings = {key: PLAIN[key] for key in ("load_col", "eval_args")}
     assert "mrr@10" in train("PLMNR", **settings, plm=str(plm_folder))["test_result"]
+
+
+@pytest.mark.xfail(strict=True, raises=IndexError, reason="the encoder has no position for the last tokens")
+def test_texts_longer_than_the_encoder_can_read_are_refused_or_cut(news, tiny):
+    columns, _, *rows = (tiny / "tiny.news").read_text().splitlines()
+    (tiny / "tiny.news").write_text("\n".join([columns, f"n0\t{'w1 ' * 90}\t\tw2", *rows]) + "\n")
+    try:
+        result = train("PLMNR", **news, title_length=90)
+    except InputError as error:
+        assert "80" in str(error)
+    else:
+        assert tuple(result["test_result"]) == METRICS
 
 
 def test_an_encoder_is_asked_for_before_anything_else(news):
