@@ -197,7 +197,7 @@ def _parse_rows(rows: pd.DataFrame, path: Path, users: pd.Series, items: pd.Seri
     if len(bad):
         raise InputError("expected candidates and one label for each of them", path=path, line=int(first_line + bad[0]))
     for row, text in enumerate(rows[Columns.Labels]):
-        if not text.replace(" ", "").strip("01") == "":
+        if not {"0", "1"}.issuperset(text.split()):
             raise InputError(f"labels must be 0 or 1, found {text!r}", path=path, line=int(first_line + row))
     times = pd.to_numeric(rows[Columns.Time], errors="coerce").to_numpy(dtype=np.float64)
     if np.isnan(times).any():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Ragged"]
+__all__ = ["Ragged", "places"]
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ class Ragged:
     def take(self, rows: Sequence[int] | np.ndarray) -> Ragged:
         """Return the given rows, in the given order."""
         rows = np.asarray(rows, dtype=np.int64)
-        return self._slice(self.offsets[rows], self.offsets[rows + 1])
+        return self._cut(self.offsets[rows], self.offsets[rows + 1])
 
     def last(self, length: int) -> Ragged:
         """Keep the last ``length`` values of each row (of a history: the newest clicks)."""
-        return self._slice(np.maximum(self.offsets[:-1], self.offsets[1:] - length), self.offsets[1:])
+        return self._cut(np.maximum(self.offsets[:-1], self.offsets[1:] - length), self.offsets[1:])
 
     def padded(self, length: int | None = None) -> np.ndarray:
         """Return a dense int64 array of shape (rows, width), filled with 0 behind each row's end.
@@ -82,8 +82,23 @@ class Ragged:
         dense[np.arange(width) < lengths[:, None]] = self.values
         return dense
 
-    def _slice(self, starts: np.ndarray, ends: np.ndarray) -> Ragged:
-        lengths = ends - starts
-        offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-        index = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-        return Ragged(self.values[index], offsets)
+    def _cut(self, starts: np.ndarray, ends: np.ndarray) -> Ragged:
+        return Ragged.from_lengths(self.values[_ranges(starts, ends)], ends - starts)
+
+
+def places(offsets: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Where the values of some rows lie in the flat array, one row after another.
+
+    Examples
+    --------
+    >>> places(np.array([0, 3, 3, 5]), np.array([2, 0])).tolist()
+    [3, 4, 0, 1, 2]
+    """
+    return _ranges(offsets[rows], offsets[rows + 1])
+
+
+def _ranges(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Concatenate ``start, start + 1, ..., end - 1`` of each pair."""
+    lengths = ends - starts
+    before = np.cumsum(lengths, dtype=np.int64) - lengths
+    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)

@@ -15,7 +15,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 
 from recbole_tinynews.data.impression_log import ImpressionLog
-from recbole_tinynews.data.ragged import Ragged
+from recbole_tinynews.data.ragged import Ragged, places
 from recbole_tinynews.errors import InputError
 
 __all__ = ["score_impressions"]
@@ -131,7 +131,6 @@ def _score_all_items(
 ) -> np.ndarray:
     """Score all items for each distinct input, and pick the candidates."""
     scores = np.empty(len(log.candidates.values))
-    places = Ragged(np.arange(len(scores)), log.candidates.offsets)
     first, number = inputs.distinct()
     by_number = np.argsort(number, kind="stable")
     bounds = np.searchsorted(number[by_number], np.arange(len(first) + 1))
@@ -142,7 +141,7 @@ def _score_all_items(
         impressions = by_number[bounds[start] : bounds[stop]]
         shown = log.candidates.take(impressions)
         rows = np.repeat(number[impressions] - start, shown.lengths)
-        scores[places.take(impressions).values] = matrix[rows, shown.values]
+        scores[places(log.candidates.offsets, impressions)] = matrix[rows, shown.values]
     return scores
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from recbole_tinynews.data.ragged import Ragged
+from recbole_tinynews.data.ragged import Ragged, places
 from recbole_tinynews.layers.attention import AdditiveAttention
 from recbole_tinynews.layers.plm import PLM, Groups
 
@@ -43,8 +43,7 @@ class NewsInput:
 
     def packed(self, rows: np.ndarray) -> torch.Tensor:
         """Return the values of some news, one after another, shape (tokens,) or (tokens, hidden)."""
-        index = Ragged(np.arange(self.offsets[-1]), self.offsets).take(rows).values
-        return self.values[torch.from_numpy(index).to(self.values.device)]
+        return self.values[torch.from_numpy(places(self.offsets, rows)).to(self.values.device)]
 
 
 class NewsEncoder(nn.Module):
@@ -118,12 +117,11 @@ class NewsEncoder(nn.Module):
         offsets = np.concatenate([[0], np.cumsum(kept)])
         dtype = torch.bfloat16 if self.precision == "bfloat16" else self.dense.weight.dtype
         states = torch.empty(int(offsets[-1]), self.plm.hidden_size, dtype=dtype, device=source.values.device)
-        places = Ragged(np.arange(offsets[-1]), offsets)
         order = np.argsort(source.lengths[rows], kind="stable")
         with self._autocast(source.values.device):
             for part, groups in self._packs(source.lengths, rows[order]):
                 frozen = self.plm.frozen_states(source.packed(part), groups)
-                states[torch.from_numpy(places.take(part).values)] = frozen.to(dtype)
+                states[torch.from_numpy(places(offsets, part))] = frozen.to(dtype)
         return NewsInput(states, offsets)
 
     def _packs(self, lengths: np.ndarray, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Groups]]:

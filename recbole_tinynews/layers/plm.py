@@ -11,6 +11,7 @@ from typing import cast
 import torch
 from huggingface_hub.constants import HF_HUB_DISABLE_PROGRESS_BARS
 from huggingface_hub.utils import enable_progress_bars
+from safetensors import SafetensorError
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -71,6 +72,15 @@ class PLM(nn.Module):
     def hidden_size(self) -> int:
         """Size of a token's state."""
         return self.model.config.hidden_size
+
+    @property
+    def longest_text(self) -> int:
+        """Most tokens of a text, special tokens included: as many as there are positions."""
+        positions = getattr(self.model.embeddings, "position_embeddings", None)
+        if positions is None:  # relative ones only
+            return self.model.config.max_position_embeddings
+        unused = 0 if positions.padding_idx is None else positions.padding_idx + 1  # RoBERTa and MPNet
+        return positions.num_embeddings - unused
 
     def freeze(self, trained_layers: int) -> None:
         """Train the last layers only; with at least as many as there are, all layers, but never the embeddings."""
@@ -226,7 +236,7 @@ def load_plm(name: str, num_layers: int | None = None, dropout: float | None = N
     try:
         with quiet_transformers():
             model, report = AutoModel.from_pretrained(name, output_loading_info=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"plm={name}: neither a folder nor a hub name of an encoder ({_first_line(error)})") from None
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if missing:

@@ -49,7 +49,8 @@ class PLMNR(SequentialRecommender):
         self.item_ids = dataset.field2token_id[dataset.iid_field]
         self.texts = NewsTable.load(config["data_path"], self.item_ids)
         self.click_model = build_click_model(config, config[self.depth_key], config["trained_layers"])
-        tokens = tokenize(self.texts.titles, load_tokenizer(config["plm"]), config["title_length"], self.cache)
+        longest = min(config["title_length"], self.click_model.news_encoder.plm.longest_text)
+        tokens = tokenize(self.texts.titles, load_tokenizer(config["plm"]), longest, self.cache)
         self.titles = NewsInput.from_tokens(tokens, config["device"])
         self._vectors: torch.Tensor | None = None
         self.register_load_state_dict_post_hook(PLMNR._forget_vectors)

@@ -86,8 +86,11 @@ class SampledClicks:
         self.news = np.arange(1, model.n_items)
         feat = train._dataset.inter_feat
         fields = {name: feat[name].contiguous() for name in feat.columns}
-        negatives = dict(model.config["train_neg_sample_args"])
-        self.key = {"titles": _titles_key(self.titles), "clicks": checksum(fields), "negatives": negatives}
+        self.key = {
+            "titles": _titles_key(self.titles),
+            "clicks": checksum(fields),
+            **{name: model.config[name] for name in ("train_neg_sample_args", "eval_args", "metrics", "topk")},
+        }
 
     def loader(self, settings: Mapping[str, Any], seed: int) -> _SampledLoader:
         """Batches of training clicks."""

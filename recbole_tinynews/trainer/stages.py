@@ -79,6 +79,7 @@ class Stages:
         self.cache = cache
         self.on_step = on_step
         plm = load_plm(config["plm"])
+        self._longest_text = plm.longest_text
         self._shared_inputs = {
             "plm": checksum(plm.state_dict()),
             "plm_config": {k: v for k, v in plm.model.config.to_dict().items() if k not in _NOT_THE_MODEL},
@@ -94,7 +95,7 @@ class Stages:
         def learn(folder: Path, _: list[Weights]) -> tuple[Weights, Metrics]:
             torch.manual_seed(seed)
             encoder = build_encoder(self.config, layers, settings["trained_layers"])
-            start_from_variance(encoder, self.data.titles, self._sample())
+            start_from_variance(encoder, self.data.titles, self._sample("principal directions"))
             task = Matching(encoder, *self._texts(settings))
             return self._train(task, self._pairs(settings, seed), settings, folder)
 
@@ -111,7 +112,7 @@ class Stages:
             torch.manual_seed(seed)
             student = build_encoder(self.config, layers, settings["trained_layers"])
             masters = [self._restore(build_encoder(self.config, self.config["teacher_layers"], 0), w) for w in starts]
-            start_from_teacher(student, masters[0], self.data.titles, self._sample())
+            start_from_teacher(student, masters[0], self.data.titles, self._sample("regression onto the teacher"))
             loss = MatchingDistillationLoss(
                 self.config["news_dim"], len(masters), settings["temperature"], settings["target_weight"]
             ).to(self.config["device"])
@@ -139,7 +140,7 @@ class Stages:
             if starts:
                 self._restore(model.news_encoder, starts[0])
             else:
-                start_from_variance(model.news_encoder, self.data.titles, self._sample())
+                start_from_variance(model.news_encoder, self.data.titles, self._sample("principal directions"))
             task = ClickTask(model, self._titles_for(model.news_encoder))
             return self._train_clicks(task, settings, seed, folder)
 
@@ -191,10 +192,12 @@ class Stages:
     def _texts(self, settings: Mapping[str, Any]) -> tuple[NewsInput, NewsInput]:
         """Titles and bodies of the corpus."""
         tokenizer = load_tokenizer(self.config["plm"])
-        titles = tokenize(self.corpus.titles, tokenizer, settings["title_length"], self.cache)
-        bodies = tokenize(self.corpus.bodies, tokenizer, settings["body_length"], self.cache)
-        device = self.config["device"]
-        return NewsInput.from_tokens(titles, device), NewsInput.from_tokens(bodies, device)
+
+        def texts(of: Sequence[str], length: int) -> NewsInput:
+            tokens = tokenize(of, tokenizer, min(length, self._longest_text), self.cache)
+            return NewsInput.from_tokens(tokens, self.config["device"])
+
+        return texts(self.corpus.titles, settings["title_length"]), texts(self.corpus.bodies, settings["body_length"])
 
     def _pairs(self, settings: Mapping[str, Any], seed: int) -> PairLoader:
         pairs = self.corpus.pairs
@@ -204,9 +207,13 @@ class Stages:
         getLogger().info("matching: %d news, %d left out for want of a title or a body", len(pairs), left_out)
         return PairLoader(pairs, settings["num_negatives"], settings["train_batch_size"], seed)
 
-    def _sample(self) -> np.ndarray:
+    def _sample(self, purpose: str) -> np.ndarray:
+        """News from which a start is computed."""
         news = np.arange(1, len(self.data.titles.lengths))
-        return news if len(news) <= _LOOK_AT else np.random.default_rng(0).choice(news, _LOOK_AT, replace=False)
+        if len(news) > _LOOK_AT:
+            news = np.random.default_rng(0).choice(news, _LOOK_AT, replace=False)
+        getLogger().info("start: %s, from %d titles", purpose, len(news))
+        return news
 
     def _titles_for(self, encoder: NewsEncoder) -> NewsInput:
         """Titles as the trained layers of an encoder get them: their frozen states, where memory allows."""

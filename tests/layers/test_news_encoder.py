@@ -175,7 +175,6 @@ def test_as_many_news_as_max_tokens_allows_go_through_the_encoder_at_once(
     assert sizes == packs
 
 
-@pytest.mark.xfail(strict=True, reason="the places of all tokens of the table are listed for each pack")
 def test_packing_some_news_takes_memory_for_these_only():
     source = NewsInput(torch.zeros(2_000_000, dtype=torch.int32), np.arange(0, 2_000_001, 20))
     tracemalloc.start()

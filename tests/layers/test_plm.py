@@ -99,6 +99,15 @@ def test_more_tokens_than_positions_may_be_packed(plm_folders):
 
 
 @every_kind
+@torch.no_grad()
+def test_the_longest_text_is_the_longest_that_the_encoder_reads(plm_folders, kind):
+    plm = load_plm(str(plm_folders[kind])).eval()
+    plm(torch.full((plm.longest_text,), 7), [(1, plm.longest_text)])
+    with pytest.raises((IndexError, RuntimeError)):
+        plm(torch.full((plm.longest_text + 1,), 7), [(1, plm.longest_text + 1)])
+
+
+@every_kind
 @pytest.mark.parametrize("trained_layers", [1, 3, 9])
 def test_exactly_the_last_layers_are_trained_and_never_the_embeddings(plm_folders, token_ids, kind, trained_layers):
     plm = load_plm(str(plm_folders[kind]))
@@ -237,7 +246,6 @@ def test_an_encoder_built_otherwise_is_refused(tmp_path):
         load_plm(str(tmp_path))
 
 
-@pytest.mark.xfail(strict=True, reason="safetensors' own error is not caught")
 def test_a_damaged_weights_file_is_refused(plm_folders, tmp_path):
     shutil.copytree(plm_folders["bert"], tmp_path / "cut")
     file = tmp_path / "cut" / "model.safetensors"
