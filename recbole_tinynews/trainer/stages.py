@@ -14,7 +14,7 @@ import torch
 from recbole_tinynews.data.news_table import NewsTable, tokenize
 from recbole_tinynews.data.pairs import PairLoader
 from recbole_tinynews.errors import InputError
-from recbole_tinynews.layers import ClickModel, NewsEncoder, NewsInput, load_plm, load_tokenizer
+from recbole_tinynews.layers import ClickModel, NewsEncoder, NewsInput, NewsMemory, load_plm, load_tokenizer
 from recbole_tinynews.layers.initial import start_from_teacher, start_from_variance
 from recbole_tinynews.losses import MatchingDistillationLoss, MultiTeacherLoss
 from recbole_tinynews.model.build import build_click_model, build_encoder
@@ -28,7 +28,7 @@ _LOOK_AT = 20_000  # news from which a start is computed
 _MODEL_KEYS = ("news_dim", "query_dim", "dropout", "precision", "max_tokens", "title_length")
 _CLICK_KEYS = (
     "epochs", "train_batch_size", "learning_rate", "plm_learning_rate", "trained_layers",
-    "num_negatives", "history_length", "group_by_user", "valid_metric",
+    "num_negatives", "history_length", "group_by_user", "reuse_steps", "valid_metric",
 )  # fmt: skip
 _NOT_THE_MODEL = ("_name_or_path", "transformers_version")
 _LOOP_KEYS = ("save_seconds", "show_progress")  # change nothing in the result
@@ -141,7 +141,7 @@ class Stages:
                 self._restore(model.news_encoder, starts[0])
             else:
                 start_from_variance(model.news_encoder, self.data.titles, self._sample("principal directions"))
-            task = ClickTask(model, self._titles_for(model.news_encoder))
+            task = ClickTask(model, self._titles_for(model.news_encoder), self._memory(settings))
             return self._train_clicks(task, settings, seed, folder)
 
         starts = () if start is None else (start,)
@@ -167,7 +167,8 @@ class Stages:
                 settings["shared_projection"],
             ).to(self.config["device"])
             tables = torch.stack([self._vectors(master) for master in masters])
-            task = ClickDistillation(student, masters, tables, self._titles_for(student.news_encoder), loss)
+            titles = self._titles_for(student.news_encoder)
+            task = ClickDistillation(student, masters, tables, titles, loss, self._memory(settings))
             return self._train_clicks(task, settings, seed, folder)
 
         return Stage(
@@ -222,6 +223,12 @@ class Stages:
             return self.data.titles
         getLogger().info("keeping the states below the trained layers: %.2f GB", size / 2**30)
         return encoder.eval().frozen_input(self.data.titles, self.data.news)
+
+    def _memory(self, settings: Mapping[str, Any]) -> NewsMemory | None:
+        if not settings["reuse_steps"]:
+            return None
+        size = len(self.data.titles.lengths), self.config["news_dim"]
+        return NewsMemory(*size, settings["reuse_steps"]).to(self.config["device"])
 
     def _vectors(self, model: ClickModel) -> torch.Tensor:
         """Vectors of all news that training meets, as rows of a table over all news."""

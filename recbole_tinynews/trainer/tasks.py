@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from recbole_tinynews.data.clicks import ClickBatch
 from recbole_tinynews.data.pairs import PairBatch
-from recbole_tinynews.layers import ClickModel, NewsEncoder, NewsInput, NewsSlots
+from recbole_tinynews.layers import ClickModel, ClickScores, NewsEncoder, NewsInput, NewsMemory, NewsSlots
 from recbole_tinynews.losses import MatchingDistillationLoss, MultiTeacherLoss, matching_scores
 from recbole_tinynews.trainer.loop import Task
 
@@ -91,23 +91,31 @@ class ClickTask(Task):
         What is trained.
     titles : NewsInput
         Titles of all news.
+    memory : NewsMemory, optional
+        Vectors of clicked news from earlier steps; without it every news of a batch is encoded.
     """
 
     student: ClickModel
 
-    def __init__(self, student: ClickModel, titles: NewsInput) -> None:
+    def __init__(self, student: ClickModel, titles: NewsInput, memory: NewsMemory | None = None) -> None:
         super().__init__()
         self.student = student
         self.titles = titles
+        self.memory = memory
+
+    def score(self, slots: NewsSlots) -> ClickScores:
+        """What the student says about a batch."""
+        if self.memory is None:
+            return self.student(self.titles, slots)
+        return self.student.score(self.memory(self.student.news_encoder, self.titles, slots), slots)
 
     def forward(self, batch: ClickBatch) -> dict[str, torch.Tensor]:
         """Cross-entropy over the candidates."""
-        slots = NewsSlots.of(batch, self.titles.values.device)
-        output = self.student(self.titles, slots)
+        output = self.score(NewsSlots.of(batch, self.titles.values.device))
         return {"loss": cross_entropy(output.scores, batch.labels.to(output.scores.device))}
 
 
-class ClickDistillation(Task):
+class ClickDistillation(ClickTask):
     """Stage 2: click like the fine-tuned teachers.
 
     Parameters
@@ -122,9 +130,9 @@ class ClickDistillation(Task):
         Titles of all news.
     loss : MultiTeacherLoss
         How the student is compared with them.
+    memory : NewsMemory, optional
+        As for :class:`ClickTask`.
     """
-
-    student: ClickModel
 
     def __init__(
         self,
@@ -133,18 +141,17 @@ class ClickDistillation(Task):
         teacher_news: torch.Tensor,
         titles: NewsInput,
         loss: MultiTeacherLoss,
+        memory: NewsMemory | None = None,
     ) -> None:
-        super().__init__()
-        self.student = student
+        super().__init__(student, titles, memory)
         self.loss = loss
         self.teachers = tuple(teacher.eval() for teacher in teachers)
         self.teacher_news = (teacher_news,)  # in a tuple, not a buffer: it is no part of the task's state
-        self.titles = titles
 
     def forward(self, batch: ClickBatch) -> dict[str, torch.Tensor]:
         """Loss and parts of :class:`MultiTeacherLoss`, and omega."""
         slots = NewsSlots.of(batch, self.titles.values.device)
-        student = self.student(self.titles, slots)
+        student = self.score(slots)
         with torch.no_grad():
             vectors = self.teacher_news[0][:, torch.from_numpy(slots.news)]
             teachers = [teacher.score(news, slots) for teacher, news in zip(self.teachers, vectors, strict=True)]
