@@ -19,6 +19,7 @@ from recbole_tinynews.data.dataset import has_impressions
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.evaluator.metrics import METRICS
 from recbole_tinynews.registry import resolve_model
+from recbole_tinynews.settings import CLICK_STAGES, OWN_CLICK_KEYS, check_values
 
 __all__ = ["NewsConfig", "merged", "properties_folder"]
 
@@ -26,6 +27,10 @@ __all__ = ["NewsConfig", "merged", "properties_folder"]
 _WHOLE = frozenset({"split", "threshold"})
 # Known to RecBole, but in none of its files.
 _UNLISTED = frozenset({"model", "dataset", "config_files", "encoding", "local_rank", "nproc", "world_size"})
+# RecBole's, which our stages do without.
+_NOT_OURS = frozenset({"clip_grad_norm", "eval_step", "learner", "stopping_step", "weight_decay"})
+# Metrics of RecBole of which less is better.
+_LESS_IS_BETTER = frozenset({"rmse", "mae", "logloss"})
 
 
 class NewsConfig(Config):
@@ -139,16 +144,26 @@ class NewsConfig(Config):
                 self.remarks.append(f"{key} has no effect: impressions are evaluated by {', '.join(METRICS)}")
         final = merged(self.internal_config_dict, given)
         _check_numbers(final, self.internal_config_dict)
-        if self.impressions and final["valid_metric"].lower() not in METRICS:
-            raise InputError(f"valid_metric must be one of {', '.join(METRICS)}, not {final['valid_metric']!r}")
         if _learns_from_all_items(self.model_class, final):
             final["train_neg_sample_args"] = given.get("train_neg_sample_args")
-        if {"history_length", "num_negatives"} <= set(final):  # ours; RecBole's loaders then do the same
-            final["MAX_ITEM_LIST_LENGTH"] = final["history_length"]
-            final["train_neg_sample_args"] = {**final["train_neg_sample_args"], "sample_num": final["num_negatives"]}
+        if ours := getattr(self.model_class, "uses_impressions", False):
+            check_values(final, self._stages())
+            self.remarks += [f"{key} has no effect on {self.model}" for key in sorted(_NOT_OURS & set(given))]
+            self._tell_loaders(final)
+        metrics = _measured(final, ours) if not self.impressions else METRICS
+        if metrics and str(final["valid_metric"]).lower() not in metrics:
+            raise InputError(f"valid_metric must be one of {', '.join(metrics)}, not {final['valid_metric']!r}")
         if not final["use_gpu"]:
             final["gpu_id"] = ""
         return final
+
+    def _tell_loaders(self, final: dict[str, Any]) -> None:
+        """Let RecBole's loaders do what our settings say."""
+        final["MAX_ITEM_LIST_LENGTH"] = final["history_length"]
+        negatives = self.internal_config_dict["train_neg_sample_args"] | (final["train_neg_sample_args"] or {})
+        final["train_neg_sample_args"] = {**negatives, "sample_num": final["num_negatives"]}
+        if not self.impressions:  # its batches count pairs of a click and a negative
+            final["train_batch_size"] *= final["num_negatives"]
 
     def _put_variant_under(self, folder: Path) -> None:
         """Apply the settings of a version of the paper; v1 is what the model's own file says."""
@@ -168,6 +183,8 @@ class NewsConfig(Config):
             settings = yaml.load(path.read_text(encoding="utf-8"), Loader=self.yaml_loader) or {}
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", path=path) from None
+        except UnicodeDecodeError:
+            raise InputError("cannot be read: not UTF-8", path=path) from None
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             raise InputError(
@@ -186,7 +203,7 @@ class NewsConfig(Config):
         for key, value in given.items():
             default = self.internal_config_dict.get(key)
             if isinstance(value, dict) and isinstance(default, dict) and key in self._stages():
-                parts = set(self.internal_config_dict).union(default)  # a stage may have any setting of its own
+                parts = set(default) | (OWN_CLICK_KEYS if key in CLICK_STAGES else set())
                 unknown += [(f"{key}.{part}", {f"{key}.{one}" for one in parts}) for part in value]
         return [_complaint(key, names) for key, names in unknown if key not in names]
 
@@ -262,6 +279,17 @@ def _learns_from_all_items(model_class: type, settings: Mapping[str, Any]) -> bo
         and settings.get("loss_type") == "CE"
         and not hasattr(model_class, "input_type")
     )
+
+
+def _measured(settings: Mapping[str, Any], ours: bool) -> list[str]:
+    """Names of what RecBole's evaluation gives; of its own models' validation it takes care itself."""
+    if not ours:
+        return []
+    cuts = settings["topk"] if isinstance(settings["topk"], list) else [settings["topk"]]
+    names = [name.lower() for name in settings["metrics"]]
+    return [
+        full for name in names for full in (name, *(f"{name}@{cut}" for cut in cuts)) if name not in _LESS_IS_BETTER
+    ]
 
 
 def _complaint(key: str, known: Iterable[str]) -> str:

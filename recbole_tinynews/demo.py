@@ -93,7 +93,7 @@ def demo(raw: Path, data: Path, output: Path, seed: int) -> Path:
         own = {**settings["common"], **own, **given, "result_file": str(output / f"{model}.json")}
         results[model] = run(model, _NAME, config_dict=own)
 
-    config = NewsConfig(_STUDENT, _NAME, config_dict={**runs[_STUDENT], **given})
+    config = NewsConfig(_STUDENT, _NAME, config_dict={**settings["common"], **runs[_STUDENT], **given})
     speed = {role: _news_per_second(config, news.titles, config[f"{role}_layers"]) for role in ("teacher", "student")}
     lines = rows(results, speed)
     text = f"{table(lines)}\n\n{verdict(lines)}"
@@ -163,7 +163,8 @@ def verdict(lines: Sequence[Row]) -> str:
 def _news_per_second(config: NewsConfig, titles: Sequence[str], layers: int | None) -> float:
     """Speed of a network of this depth; the best of some passes, since other programs may disturb one."""
     model = build_click_model(config, layers, 0)
-    source = NewsInput.from_tokens(tokenize(titles, load_tokenizer(config["plm"]), config["title_length"]))
+    tokens = tokenize(titles, load_tokenizer(config["plm"]), config["title_length"])
+    source = NewsInput.from_tokens(tokens, config["device"])
     news = np.arange(1, len(titles))
     seconds = []
     for _ in range(5):

@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:  # a few of RecBole's models need more than RecBole
-        print(f"error: {given.model} needs the package {error.name!r}: install it with pip", file=sys.stderr)
+        print(f"error: {config.model} needs the package {error.name!r}: install it with pip", file=sys.stderr)
         return 1
     print(f"\n{_table(result)}\n\nresult: {path}")
     return 0
@@ -153,17 +153,27 @@ def _load(config: NewsConfig) -> _Data:
         raise
     except ValueError as error:  # how RecBole tells of files and settings that do not fit
         raise InputError(str(error), path=config["data_path"]) from error
-    valid, test = (load_impressions(dataset, split) for split in ("valid", "test"))
-    if test is None or not evaluated(test.labels, test.candidates.offsets).any():
+    valid, test = (_impressions_to_rate(dataset, split) for split in ("valid", "test"))
+    if test is None:
         _logger.warning("%s.test.imp is missing or has no labels: tested on the validation split", config["dataset"])
         test = valid
-    for split, log in (("validation", valid), ("test", test)):
-        if log is not None:
-            skipped = len(log) - evaluated(log.labels, log.candidates.offsets).sum()
-            _logger.info("%s: %d impressions, %d skipped (all or none clicked)", split, len(log), skipped)
     if train is not None:
         return _Data(train._dataset, train, valid, test)
     return _Data(dataset, _training_impressions(config, dataset), valid, test)
+
+
+def _impressions_to_rate(dataset: Dataset, split: str) -> ImpressionLog | None:
+    """Impressions of a split, without those whose clicks are unknown; None if nothing is left to be rated."""
+    log = load_impressions(dataset, split)
+    if log is None:
+        return None
+    known = log.labelled()
+    rated = int(evaluated(known.labels, known.candidates.offsets).sum())
+    _logger.info(
+        "%s: %d impressions, %d without labels, %d skipped (all or none clicked)",
+        split, len(log), len(log) - len(known), len(known) - rated,
+    )  # fmt: skip
+    return known if rated else None
 
 
 def _all_clicks(config: NewsConfig, dataset: Dataset) -> Any:

@@ -8,7 +8,6 @@ import sys
 from difflib import get_close_matches
 from importlib.util import find_spec
 
-import recbole.data.dataset
 import recbole.model
 import recbole.trainer
 from recbole.model.abstract_recommender import AbstractRecommender
@@ -77,20 +76,18 @@ def model_names() -> dict[str, str]:
 
 
 def register() -> None:
-    """Let RecBole's own tools find our models, trainers and datasets by name.
+    """Let RecBole's own tools find our models and trainers by name.
 
-    A name that RecBole has already (Pop) stays RecBole's there.
+    Their settings are those of `NewsConfig`, since RecBole's Config does not read our properties. A name that RecBole
+    has already (Pop) stays RecBole's there.
     """
     for name in OUR_MODELS:
         home = f"{_GENERAL}.{name.lower()}"
         if find_spec(home) is None:
             sys.modules[home] = importlib.import_module(f"recbole_tinynews.model.{name.lower()}")
-    for kind, target in (("trainer", recbole.trainer), ("data.dataset", recbole.data.dataset)):
-        ours = importlib.import_module(f"recbole_tinynews.{kind}")
-        for name in OUR_MODELS:
-            class_name = name + kind.rsplit(".")[-1].capitalize()
-            if hasattr(ours, class_name):
-                setattr(target, class_name, getattr(ours, class_name))
+    ours = importlib.import_module("recbole_tinynews.trainer")
+    for name in ours.__all__:
+        setattr(recbole.trainer, name, getattr(ours, name))
 
 
 def _has_tree_packages() -> bool:

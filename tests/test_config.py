@@ -70,12 +70,58 @@ def test_a_typing_error_in_a_key_is_told_with_the_likely_key():
 
 
 def test_a_stage_takes_its_own_settings_and_those_of_the_run():
-    line = ["--post_train.epochs=3", "--teacher.learning_rate=1e-3", "--stage2.temprature=2", "--stage1.seed=4"]
+    line = ["--post_train.epochs=3", "--teacher.learning_rate=1e-3", "--stage2.temprature=2"]
     config = config_of("TinyNewsRec", line=line)
     assert config["post_train"]["epochs"] == 3
     assert config["post_train"]["num_negatives"] == 9
     assert config["teacher"] == {"learning_rate": 1e-3}
     assert config.remarks == ["unknown setting 'stage2.temprature': did you mean 'stage2.temperature'?"]
+
+
+@pytest.mark.parametrize("key", ["stage1.seed", "stage2.dropout", "teacher.title_length", "teacher.history_length"])
+def test_a_setting_that_a_stage_cannot_have_of_its_own_is_told(key):
+    assert config_of("TinyNewsRec", line=[f"--{key}=4"]).remarks[0].startswith(f"unknown setting {key!r}")
+
+
+def test_recbole_s_training_settings_that_our_stages_do_without_are_told():
+    assert config_of("PLMNR", line=["--weight_decay=0.1"]).remarks == ["weight_decay has no effect on PLMNR"]
+    assert config_of("BPR", line=["--weight_decay=0.1"]).remarks == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("num_teachers=0", "num_teachers must be a whole number, 1 or more, not 0"),
+        ("num_post_trained=0", "num_post_trained must be"),
+        ("teacher.epochs=abc", "teacher.epochs must be a whole number, 0 or more, not 'abc'"),
+        ("stage2=3", "stage2 holds settings of its own"),
+        ("teacher_layers=all", "teacher_layers must be"),
+        ("history_length=0", "history_length must be"),
+        ("post_train.body_length=1", "post_train.body_length must be a whole number, 3 or more"),
+        ("train_batch_size=0", "train_batch_size must be"),
+        ("num_negatives=-1", "num_negatives must be"),
+        ("epochs=2.5", "epochs must be"),
+        ("trained_layers=-1", "trained_layers must be"),
+        ("stage1.temperature=0", "stage1.temperature must be a number above 0"),
+        ("dropout=-0.1", "dropout must be a number, 0 or more"),
+        ("valid_metric=None", "valid_metric must be one of"),
+        ("valid_metric=NDCG@7", "valid_metric must be one of"),
+    ],
+)
+def test_a_value_that_would_fail_later_is_refused_at_once(argument, message):
+    with pytest.raises(InputError, match=message):
+        config_of("TinyNewsRec", line=[f"--{argument}"])
+
+
+def test_settings_of_our_models_in_a_shared_file_leave_recbole_s_alone():
+    shared = {"history_length": 20, "num_negatives": 4}
+    assert config_of("BPR", settings=shared)["train_neg_sample_args"]["sample_num"] == 1
+    assert config_of("SASRec", settings=shared)["train_neg_sample_args"]["distribution"] == "none"
+
+
+def test_a_batch_without_impressions_has_as_many_clicks_as_the_settings_say():
+    config = config_of("PLMNR", line=["--train_batch_size=128", "--num_negatives=4"])
+    assert config["train_batch_size"] == 128 * 4  # RecBole counts pairs of a click and a negative
 
 
 def test_a_variant_of_the_paper_lies_under_the_user_s_settings():

@@ -63,7 +63,7 @@ def test_the_last_lines_are_a_table_of_the_test_metrics_and_where_the_result_lie
 def test_skipped_impressions_are_counted(tiny, caplog):
     caplog.set_level("INFO")
     run("Pop", "tiny", config_dict=FAST)
-    assert "test: 25 impressions, 1 skipped (all or none clicked)" in caplog.text
+    assert "test: 25 impressions, 0 without labels, 1 skipped (all or none clicked)" in caplog.text
 
 
 def test_the_same_seed_gives_the_same_result(tiny):

@@ -85,7 +85,6 @@ class ClickLoader:
         self._shown = shown
         self._history = log.history.last(history_length)
         self.num_negatives = num_negatives
-        self.history_length = history_length
         self.batch_size = batch_size
         self.seed = seed
         self.group_by_user = group_by_user
@@ -94,13 +93,6 @@ class ClickLoader:
     def num_samples(self) -> int:
         """Clicks in an epoch."""
         return len(self._clicked_news)
-
-    @property
-    def news(self) -> np.ndarray:
-        """All news that a batch may hold."""
-        impressions = np.unique(self._impressions)
-        parts = [self._clicked_news, self._shown.take(impressions).values, self._history.take(impressions).values]
-        return np.unique(np.concatenate(parts))
 
     def __len__(self) -> int:
         return -(-self.num_samples // self.batch_size)

@@ -15,7 +15,7 @@ from tempfile import mkdtemp
 import numpy as np
 import pandas as pd
 
-from recbole_tinynews.data.ragged import Ragged
+from recbole_tinynews.data.ragged import Ragged, places
 from recbole_tinynews.data.schema import IMPRESSION_HEADER, Columns
 from recbole_tinynews.errors import InputError
 
@@ -102,6 +102,22 @@ class ImpressionLog:
             Ragged.from_lengths(clicks, history_lengths),
             Ragged.from_lengths(shown, shown_lengths),
             labels,
+        )
+
+    def labelled(self) -> ImpressionLog:
+        """Only the impressions whose clicks are known."""
+        known = np.ones(len(self), dtype=bool)
+        known[self.candidates.row_of[self.labels == _UNKNOWN_LABEL]] = False
+        if known.all():
+            return self
+        rows = np.flatnonzero(known)
+        return ImpressionLog(
+            self.impression_ids[rows],
+            self.users[rows],
+            self.times[rows],
+            self.history.take(rows),
+            self.candidates.take(rows),
+            self.labels[places(self.candidates.offsets, rows)],
         )
 
     @property

@@ -55,11 +55,6 @@ class PairLoader:
         self.batch_size = batch_size
         self.seed = seed
 
-    @property
-    def num_samples(self) -> int:
-        """Pairs in an epoch."""
-        return len(self.news)
-
     def __len__(self) -> int:
         full, rest = divmod(len(self.news), self.batch_size)
         return full + (rest > 1)  # a single pair has nothing to be compared with

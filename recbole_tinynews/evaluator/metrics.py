@@ -8,9 +8,10 @@ from typing import Literal, overload
 import numpy as np
 import numpy.typing as npt
 
+from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.errors import InputError
 
-__all__ = ["METRICS", "evaluated", "impression_metrics"]
+__all__ = ["METRICS", "evaluated", "impression_metrics", "rate"]
 
 METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10")
 
@@ -126,6 +127,20 @@ def impression_metrics(
     if per_impression:
         return result
     return {name: float(values[counts].mean()) if counts.any() else np.nan for name, values in result.items()}
+
+
+def rate(scores: np.ndarray, log: ImpressionLog) -> dict[str, float]:
+    """Metrics of scores that are aligned with ``log.candidates.values``; see `impression_metrics`.
+
+    Raises
+    ------
+    InputError
+        If no impression has both a clicked and a not-clicked candidate.
+    """
+    offsets = log.candidates.offsets
+    if not evaluated(log.labels, offsets).any():
+        raise InputError("no impression has both a clicked and a not-clicked candidate: nothing to evaluate")
+    return impression_metrics(scores, log.labels, offsets)
 
 
 def evaluated(labels: npt.ArrayLike, offsets: npt.ArrayLike) -> np.ndarray:

@@ -100,7 +100,7 @@ class NewsEncoder(nn.Module):
         order = np.argsort(source.lengths[rows], kind="stable")
         with self._autocast(source.values.device):
             parts = [
-                self.pooling.packed(self.plm(source.packed(part), groups), groups)
+                self.pooling.packed(self.plm(self._states(source, part, groups), groups), groups)
                 for part, groups in self._packs(source.lengths, rows[order])
             ]
         pooled = torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(source.values.device)]
@@ -115,14 +115,22 @@ class NewsEncoder(nn.Module):
         kept = np.zeros_like(source.lengths)
         kept[rows] = source.lengths[rows]
         offsets = np.concatenate([[0], np.cumsum(kept)])
-        dtype = torch.bfloat16 if self.precision == "bfloat16" else self.dense.weight.dtype
-        states = torch.empty(int(offsets[-1]), self.plm.hidden_size, dtype=dtype, device=source.values.device)
+        size = int(offsets[-1]), self.plm.hidden_size
+        states = torch.empty(size, dtype=self.state_dtype, device=source.values.device)
         order = np.argsort(source.lengths[rows], kind="stable")
         with self._autocast(source.values.device):
             for part, groups in self._packs(source.lengths, rows[order]):
-                frozen = self.plm.frozen_states(source.packed(part), groups)
-                states[torch.from_numpy(places(offsets, part))] = frozen.to(dtype)
+                states[torch.from_numpy(places(offsets, part))] = self._states(source, part, groups)
         return NewsInput(states, offsets)
+
+    @property
+    def state_dtype(self) -> torch.dtype:
+        """Type of the states that enter the trained layers, kept or not."""
+        return torch.bfloat16 if self.precision == "bfloat16" else self.dense.weight.dtype
+
+    def _states(self, source: NewsInput, rows: np.ndarray, groups: Groups) -> torch.Tensor:
+        values = source.packed(rows)
+        return values if values.is_floating_point() else self.plm.frozen_states(values, groups).to(self.state_dtype)
 
     def _packs(self, lengths: np.ndarray, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Groups]]:
         """Cut news that are ordered by length into batches of at most ``max_tokens``."""

@@ -96,14 +96,13 @@ class PLM(nn.Module):
         self.layers[self.num_frozen :].train(mode)
         return self
 
-    def forward(self, values: torch.Tensor, groups: Groups) -> torch.Tensor:
+    def forward(self, states: torch.Tensor, groups: Groups) -> torch.Tensor:
         """Return the states after the last layer.
 
         Parameters
         ----------
-        values : int Tensor of shape (tokens,) or float Tensor of shape (tokens, hidden)
-            Token ids of some texts, one text after another, or the states that :meth:`frozen_states` gave for
-            them.
+        states : Tensor of shape (tokens, hidden)
+            What :meth:`frozen_states` gave for some texts, one text after another.
         groups : sequence of (number, length)
             How many texts of which length follow each other.
 
@@ -111,11 +110,9 @@ class PLM(nn.Module):
         -------
         Tensor of shape (tokens, hidden)
         """
-        if not values.is_floating_point():
-            with torch.no_grad():
-                values = self.frozen_states(values, groups)
-        return self._run_layers(values, groups, slice(self.num_frozen, None))
+        return self._run_layers(states, groups, slice(self.num_frozen, None))
 
+    @torch.no_grad()
     def frozen_states(self, token_ids: torch.Tensor, groups: Groups) -> torch.Tensor:
         """Return the states that enter the first trained layer, shape (tokens, hidden)."""
         embeddings = self._view(slice(0, 0))

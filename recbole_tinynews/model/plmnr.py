@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from recbole_tinynews.data.dataset import CACHE_FOLDER
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.news_table import NewsTable, tokenize
 from recbole_tinynews.data.ragged import Ragged
+from recbole_tinynews.data.schema import atomic_file
+from recbole_tinynews.errors import InputError
 from recbole_tinynews.layers import NewsInput, NewsSlots, load_tokenizer
 from recbole_tinynews.model.build import build_click_model
 
@@ -47,13 +50,22 @@ class PLMNR(SequentialRecommender):
         self.config = config
         self.cache = Path(config["data_path"]) / CACHE_FOLDER
         self.item_ids = dataset.field2token_id[dataset.iid_field]
-        self.texts = NewsTable.load(config["data_path"], self.item_ids)
+        self.texts = self._load_texts(config["data_path"])
         self.click_model = build_click_model(config, config[self.depth_key], config["trained_layers"])
         longest = min(config["title_length"], self.click_model.news_encoder.plm.longest_text)
         tokens = tokenize(self.texts.titles, load_tokenizer(config["plm"]), longest, self.cache)
         self.titles = NewsInput.from_tokens(tokens, config["device"])
         self._vectors: torch.Tensor | None = None
         self.register_load_state_dict_post_hook(PLMNR._forget_vectors)
+
+    def _load_texts(self, folder: str) -> NewsTable:
+        texts = NewsTable.load(folder, self.item_ids)
+        without = sum(not title for title in texts.titles[1:])
+        if without == self.n_items - 1:
+            raise InputError("holds no title of the dataset's news: other ids?", path=atomic_file(folder, "news"))
+        if without:
+            getLogger().warning("%d of %d news have no title", without, self.n_items - 1)
+        return texts
 
     def train(self, mode: bool = True) -> PLMNR:
         """Switch dropout; vectors kept for prediction are forgotten, since weights may change now."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping
 from logging import getLogger
 from typing import Any
 
 import numpy as np
 import torch
-from recbole.data.dataloader import TrainDataLoader
-from recbole.utils import init_seed
+from recbole.data.dataloader import AbstractDataLoader, TrainDataLoader
 
 from recbole_tinynews.data.clicks import ClickBatch, ClickLoader
 from recbole_tinynews.data.impression_log import ImpressionLog
-from recbole_tinynews.evaluator import impression_metrics
+from recbole_tinynews.evaluator import rate
 from recbole_tinynews.layers import ClickModel, NewsInput
 from recbole_tinynews.model.plmnr import PLMNR
 from recbole_tinynews.trainer.loop import Metrics
@@ -61,8 +61,7 @@ class ImpressionClicks:
         """Metrics on the validation impressions."""
         if self.valid is None:
             return None
-        scores = model.score_impressions(titles, self.valid, history_length)
-        return impression_metrics(scores, self.valid.labels, self.valid.candidates.offsets)
+        return rate(model.score_impressions(titles, self.valid, history_length), self.valid)
 
 
 class SampledClicks:
@@ -74,21 +73,27 @@ class SampledClicks:
         Knows how to read RecBole's batches.
     train : TrainDataLoader
         RecBole's loader.
+    valid : AbstractDataLoader, optional
+        RecBole's loader of the validation split; what it holds decides which epoch is kept.
     validate : callable
         Measures the model that RecBole's trainer holds after it got these weights.
     """
 
-    def __init__(self, model: PLMNR, train: TrainDataLoader, validate: Callable[[ClickModel], Metrics | None]) -> None:
+    def __init__(
+        self,
+        model: PLMNR,
+        train: TrainDataLoader,
+        valid: AbstractDataLoader | None,
+        validate: Callable[[ClickModel], Metrics | None],
+    ) -> None:
         self.titles = model.titles
         self.model = model
         self.batches = train
         self._validate = validate
         self.news = np.arange(1, model.n_items)
-        feat = train._dataset.inter_feat
-        fields = {name: feat[name].contiguous() for name in feat.columns}
         self.key = {
             "titles": _titles_key(self.titles),
-            "clicks": checksum(fields),
+            "clicks": [_clicks_key(loader) for loader in (train, valid) if loader is not None],
             **{name: model.config[name] for name in ("train_neg_sample_args", "eval_args", "metrics", "topk")},
         }
 
@@ -111,13 +116,17 @@ class _SampledLoader:
         return len(self.batches)
 
     def epoch(self, number: int) -> Iterator[ClickBatch]:
-        """Yield an epoch; RecBole's samplers draw from global generators, which are set for it."""
-        state = torch.get_rng_state()
-        init_seed(self.seed + number, True)
-        torch.set_rng_state(state)
+        """Yield an epoch; RecBole's samplers draw from Python's and numpy's global generators, set for it here."""
+        random.seed(self.seed + number)
+        np.random.seed(self.seed + number)  # noqa: NPY002
         self.batches.generator.manual_seed(self.seed + number)
         for interaction in self.batches:
             yield self.model.click_batch(interaction)
+
+
+def _clicks_key(loader: AbstractDataLoader) -> str:
+    feat = loader._dataset.inter_feat
+    return checksum({name: feat[name].contiguous() for name in feat.columns})
 
 
 def _titles_key(titles: NewsInput) -> str:

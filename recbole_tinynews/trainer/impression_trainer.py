@@ -10,8 +10,7 @@ from recbole.trainer import Trainer
 
 import recbole_tinynews.compat  # noqa: F401
 from recbole_tinynews.data.impression_log import ImpressionLog
-from recbole_tinynews.errors import InputError
-from recbole_tinynews.evaluator import evaluated, impression_metrics, score_impressions
+from recbole_tinynews.evaluator import rate, score_impressions
 
 __all__ = ["ImpressionEvaluation", "impression_trainer"]
 
@@ -72,12 +71,7 @@ class ImpressionEvaluation:
             return None
         if load_best_model:
             self._load(model_file or self.saved_model_file)
-        offsets = eval_data.candidates.offsets
-        used = int(evaluated(eval_data.labels, offsets).sum())
-        if not used:
-            raise InputError("no impression has both a clicked and a not-clicked candidate: nothing to evaluate")
-        scores = score_impressions(self.model, self.dataset, eval_data, self.config)
-        return impression_metrics(scores, eval_data.labels, offsets)
+        return rate(score_impressions(self.model, self.dataset, eval_data, self.config), eval_data)
 
     def _load(self, path: str) -> None:
         # RecBole's checkpoint holds its pickled Config; it is this program's own file

@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from recbole_tinynews.errors import InputError
+
 __all__ = ["Loader", "LoopSettings", "Task", "save_atomically", "train"]
 
 Metrics = dict[str, float]
@@ -135,7 +137,7 @@ def _train_epoch(
         progress.optimizer.step()
         values = {name: float(value.detach()) for name, value in parts.items() if value.ndim == 0}
         if not values["loss"] == values["loss"]:
-            raise RuntimeError(f"the loss is not a number in epoch {epoch + 1}, step {step + 1}; lower learning_rate")
+            raise InputError(f"the loss is not a number in epoch {epoch + 1}, step {step + 1}: lower learning_rate")
         means = progress.finish_step(values)
         bar.set_postfix({"loss": f"{means['loss']:.4f}"}, refresh=False)
         if on_step is not None:

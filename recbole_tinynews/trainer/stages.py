@@ -11,13 +11,15 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from recbole_tinynews import __version__
 from recbole_tinynews.data.news_table import NewsTable, tokenize
 from recbole_tinynews.data.pairs import PairLoader
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.layers import ClickModel, NewsEncoder, NewsInput, NewsMemory, load_plm, load_tokenizer
 from recbole_tinynews.layers.initial import start_from_teacher, start_from_variance
 from recbole_tinynews.losses import MatchingDistillationLoss, MultiTeacherLoss
-from recbole_tinynews.model.build import build_click_model, build_encoder
+from recbole_tinynews.model.build import build_click_model, build_encoder, choose_precision
+from recbole_tinynews.settings import CLICK_KEYS
 from recbole_tinynews.trainer.loop import Loader, LoopSettings, Metrics, Task, train
 from recbole_tinynews.trainer.store import Stage, Weights, checksum
 from recbole_tinynews.trainer.tasks import ClickDistillation, ClickTask, Matching, MatchingDistillation
@@ -25,11 +27,7 @@ from recbole_tinynews.trainer.tasks import ClickDistillation, ClickTask, Matchin
 __all__ = ["ClickData", "Stages"]
 
 _LOOK_AT = 20_000  # news from which a start is computed
-_MODEL_KEYS = ("news_dim", "query_dim", "dropout", "precision", "max_tokens", "title_length")
-_CLICK_KEYS = (
-    "epochs", "train_batch_size", "learning_rate", "plm_learning_rate", "trained_layers",
-    "num_negatives", "history_length", "group_by_user", "reuse_steps", "valid_metric",
-)  # fmt: skip
+_MODEL_KEYS = ("news_dim", "query_dim", "dropout", "max_tokens", "title_length")
 _NOT_THE_MODEL = ("_name_or_path", "transformers_version")
 _LOOP_KEYS = ("save_seconds", "show_progress")  # change nothing in the result
 
@@ -83,6 +81,8 @@ class Stages:
         self._shared_inputs = {
             "plm": checksum(plm.state_dict()),
             "plm_config": {k: v for k, v in plm.model.config.to_dict().items() if k not in _NOT_THE_MODEL},
+            "precision": choose_precision(config["precision"], config["device"]),
+            "version": __version__,
             **{key: config[key] for key in _MODEL_KEYS},
         }
 
@@ -99,7 +99,7 @@ class Stages:
             task = Matching(encoder, *self._texts(settings))
             return self._train(task, self._pairs(settings, seed), settings, folder)
 
-        name = "post_train" if self.config["num_post_trained"] == 1 else f"post_train_{number}"
+        name = "post_train" if number == 1 else f"post_train_{number}"
         return Stage(name, "teacher learns to match titles with bodies", inputs, learn)
 
     def stage1(self, teachers: Sequence[Stage]) -> Stage:
@@ -180,7 +180,7 @@ class Stages:
         return self._restore(build_click_model(self.config, layers, 0), weights)
 
     def _click_settings(self, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
-        settings = {key: self.config[key] for key in _CLICK_KEYS} | dict(overrides or {})
+        settings = {key: self.config[key] for key in CLICK_KEYS} | dict(overrides or {})
         return {**settings, "valid_metric": settings["valid_metric"].lower()}
 
     def _click_inputs(self, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -218,7 +218,7 @@ class Stages:
 
     def _titles_for(self, encoder: NewsEncoder) -> NewsInput:
         """Titles as the trained layers of an encoder get them: their frozen states, where memory allows."""
-        size = self.data.titles.lengths[self.data.news].sum() * encoder.plm.hidden_size * 4
+        size = self.data.titles.lengths[self.data.news].sum() * encoder.plm.hidden_size * encoder.state_dtype.itemsize
         if encoder.plm.num_frozen == 0 or size > self.config["frozen_cache_gb"] * 2**30:
             return self.data.titles
         getLogger().info("keeping the states below the trained layers: %.2f GB", size / 2**30)

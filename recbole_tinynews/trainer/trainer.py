@@ -12,7 +12,7 @@ from recbole.trainer import Trainer
 
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.news_table import NewsTable
-from recbole_tinynews.evaluator import impression_metrics
+from recbole_tinynews.evaluator import rate
 from recbole_tinynews.layers import ClickModel
 from recbole_tinynews.model.plmnr import PLMNR
 from recbole_tinynews.trainer.click_data import ImpressionClicks, SampledClicks
@@ -81,10 +81,13 @@ class PLMNRTrainer(Trainer):
             data: Any = ImpressionClicks(self.model.titles, train_data, valid_data)
         else:
             self.eval_collector.data_collect(train_data)
-            data = SampledClicks(self.model, train_data, lambda model: self._measure(model, valid_data))
+            data = SampledClicks(
+                self.model, train_data, valid_data, lambda model: self._measure(model, valid_data)
+            )
         stages = Stages(self.config, data, self._corpus(), self.model.cache, self._to_tensorboard)
         plan = self.plan(stages)
         self._show(plan)
+        self.stages_report, self._recommenders = [], []
         for stage in plan:
             done = self.store.run(stage)
             report = {"name": stage.name, "seconds": done.seconds, "result": done.result}
@@ -111,10 +114,12 @@ class PLMNRTrainer(Trainer):
         if load_best_model:
             path = Path(model_file or self.saved_model_file)
             self.model.load_state_dict(torch.load(path, map_location=self.device, weights_only=True)["state_dict"])
+        result = self._measure(self.model.click_model, eval_data, show_progress)
         for report, model in self._recommenders:
+            is_own = report is self.stages_report[-1]
             report["parameters"] = sum(parameter.numel() for parameter in model.parameters())
-            report["test_result"] = self._measure(model, eval_data, show_progress)
-        return self._measure(self.model.click_model, eval_data, show_progress)
+            report["test_result"] = result if is_own else self._measure(model, eval_data, show_progress)
+        return result
 
     def _measure(self, click_model: ClickModel, eval_data: Any, show_progress: bool = False) -> Metrics:
         """Evaluate with another network in the model's place."""
@@ -123,8 +128,7 @@ class PLMNRTrainer(Trainer):
         try:
             if not isinstance(eval_data, ImpressionLog):
                 return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
-            scores = self.model.score_impressions(eval_data)
-            return impression_metrics(scores, eval_data.labels, eval_data.candidates.offsets)
+            return rate(self.model.score_impressions(eval_data), eval_data)
         finally:
             self.model.click_model = own
 

@@ -174,13 +174,6 @@ def test_clicks_of_a_user_within_a_group_are_in_random_order():
     assert len({tuple(c[0] for _, c in samples(loader, epoch)) for epoch in range(4)}) == 4
 
 
-def test_the_news_of_a_loader_are_all_that_its_batches_may_hold():
-    loader = make_loader(history_length=2)
-    batches = [batch for epoch in range(30) for batch in loader.epoch(epoch)]
-    seen = {item for batch in batches for ids in batch[:2] for item in ids.flatten().tolist()} - {0}
-    assert set(loader.news.tolist()) == seen
-
-
 @pytest.mark.parametrize("number", [2, 3, 5])
 def test_a_log_without_a_usable_click_is_refused(number):
     """Everything clicked, nothing clicked, labels unknown."""

@@ -152,6 +152,15 @@ def test_a_broken_row_is_refused_with_file_and_line(file, row, message):
     assert str(error.value).startswith(str(file))
 
 
+def test_impressions_without_labels_can_be_left_out(file):
+    write(file, [*ROWS[:1], ("i", "ann", "1", "n1", "n4 n5", ""), *ROWS[1:2]])
+    log = ImpressionLog.load(file, USERS, NEWS).labelled()
+    write(file, ROWS[:2])
+    expected = ImpressionLog.load(file, USERS, NEWS)
+    assert log.key == expected.key
+    assert expected.labelled() is expected
+
+
 @pytest.mark.parametrize(
     "labels",
     ["0 2", "0 -1", "0 10"],

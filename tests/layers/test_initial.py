@@ -25,8 +25,9 @@ def pooled_states(encoder) -> np.ndarray:
     """Mean token state of each news, one news at a time."""
     with torch.no_grad():
         return np.stack([
-            encoder.plm(NEWS.packed(np.array([row])), [(1, NEWS.lengths[row])]).mean(dim=0).numpy() for row in ROWS
-        ])  # fmt: skip
+            encoder.plm(encoder.plm.frozen_states(tokens, text), text).mean(dim=0).numpy()
+            for tokens, text in ((NEWS.packed(np.array([row])), [(1, NEWS.lengths[row])]) for row in ROWS)
+        ])
 
 
 def vectors(encoder) -> np.ndarray:

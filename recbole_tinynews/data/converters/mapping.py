@@ -128,6 +128,6 @@ def _fill(kind: type[T], values: Any, section: str) -> T:
         if key == "separator" and len(values[key] or ",") > 1:
             raise InputError(f"{section}: separator must be one character, found {values[key]!r}")
     try:
-        return kind(**values)
+        return kind(**{key: value for key, value in values.items() if value is not None})
     except TypeError as error:
         raise InputError(f"{section}: {str(error).split('.__init__() ')[-1]}") from error

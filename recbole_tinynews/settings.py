@@ -1,0 +1,65 @@
+"""Names and values that the settings of our models can have; their meaning stands in ``properties/model/``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from recbole_tinynews.errors import InputError
+
+__all__ = ["CLICK_KEYS", "CLICK_STAGES", "OWN_CLICK_KEYS", "check_values"]
+
+CLICK_STAGES = frozenset({"teacher", "stage2"})
+CLICK_KEYS = (
+    "epochs", "train_batch_size", "learning_rate", "plm_learning_rate", "trained_layers", "num_negatives",
+    "group_by_user", "reuse_steps", "history_length", "valid_metric",
+)  # fmt: skip
+OWN_CLICK_KEYS = frozenset(CLICK_KEYS) - {"history_length", "valid_metric"}  # a stage may differ from the run in these
+
+_MAY_BE_NONE = frozenset({"layers", "teacher_layers"})
+_LEAST_WHOLE = {
+    **dict.fromkeys(("epochs", "trained_layers", "reuse_steps"), 0),
+    **dict.fromkeys(("layers", "teacher_layers", "student_layers", "num_teachers", "num_post_trained"), 1),
+    **dict.fromkeys(("news_dim", "query_dim", "history_length", "num_negatives", "train_batch_size", "max_tokens"), 1),
+    **dict.fromkeys(("title_length", "body_length"), 3),  # [CLS], a word piece, [SEP]
+}
+_NOT_NEGATIVE = ("learning_rate", "plm_learning_rate", "target_weight", "frozen_cache_gb", "save_seconds", "dropout")
+
+
+def check_values(settings: Mapping[str, Any], stages: Iterable[str]) -> None:
+    """Refuse what would fail after hours, or do something that nobody meant.
+
+    Parameters
+    ----------
+    settings : mapping
+        All settings of a run.
+    stages : iterable of str
+        Keys that hold a stage's own settings.
+
+    Raises
+    ------
+    InputError
+        If a value is of the wrong kind or too small.
+    """
+    _check(settings)
+    for stage in stages:
+        if not isinstance(settings[stage], dict):
+            raise InputError(f"{stage} holds settings of its own, such as {stage}.epochs; found {settings[stage]!r}")
+        _check(settings[stage], f"{stage}.")
+
+
+def _check(settings: Mapping[str, Any], prefix: str = "") -> None:
+    for key, value in settings.items():
+        name = prefix + key
+        if key in _LEAST_WHOLE and not (value is None and key in _MAY_BE_NONE):
+            least = _LEAST_WHOLE[key]
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise InputError(f"{name} must be a whole number, {least} or more, not {value!r}")
+        elif key in _NOT_NEGATIVE and not (_is_number(value) and value >= 0):
+            raise InputError(f"{name} must be a number, 0 or more, not {value!r}")
+        elif key == "temperature" and not (_is_number(value) and value > 0):
+            raise InputError(f"{name} must be a number above 0, not {value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
