@@ -8,8 +8,8 @@ __all__ = ["InputError"]
 class InputError(ValueError):
     """Input that cannot be used, told in one line.
 
-    Every command catches it, prints ``error: <message>`` and exits with 1; nothing else is caught, so a
-    traceback always means a fault of the program.
+    Every command catches it, prints ``error: <message>`` and exits with 1. A traceback means a fault of the
+    program.
 
     Parameters
     ----------

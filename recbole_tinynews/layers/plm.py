@@ -270,12 +270,15 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     Raises
     ------
     InputError
-        If there is none.
+        If there is none. For a folder without one, `transformers` makes up a tokenizer that knows no word.
     """
     try:
-        return AutoTokenizer.from_pretrained(name, use_fast=True)
+        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True)
     except (OSError, ValueError) as error:
         raise InputError(f"plm={name}: it has no fast tokenizer ({_first_line(error)})") from None
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise InputError(f"plm={name}: it has no vocabulary; save the tokenizer beside the encoder")
+    return tokenizer
 
 
 def _first_line(error: Exception) -> str:

@@ -261,3 +261,10 @@ def test_what_is_loaded_is_logged(plm_folders, caplog):
 
 def test_the_tokenizer_is_the_folders_own(plm_folder):
     assert load_tokenizer(str(plm_folder))("w0 w1 nonsense")["input_ids"] == [2, 5, 6, 1, 3]
+
+
+def test_a_folder_without_a_tokenizer_is_refused(plm_folder, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(plm_folder / name, tmp_path)
+    with pytest.raises(InputError, match="vocabulary|fast tokenizer"):
+        load_tokenizer(str(tmp_path))
