@@ -266,5 +266,5 @@ def test_the_tokenizer_is_the_folders_own(plm_folder):
 def test_a_folder_without_a_tokenizer_is_refused(plm_folder, tmp_path):
     for name in ("config.json", "model.safetensors"):
         shutil.copy(plm_folder / name, tmp_path)
-    with pytest.raises(InputError, match="vocabulary|fast tokenizer"):
+    with pytest.raises(InputError, match="it has no vocabulary"):
         load_tokenizer(str(tmp_path))
