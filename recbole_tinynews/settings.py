@@ -23,7 +23,10 @@ _LEAST_WHOLE = {
     **dict.fromkeys(("news_dim", "query_dim", "history_length", "num_negatives", "train_batch_size", "max_tokens"), 1),
     **dict.fromkeys(("title_length", "body_length"), 3),  # [CLS], a word piece, [SEP]
 }
-_NOT_NEGATIVE = ("learning_rate", "plm_learning_rate", "target_weight", "frozen_cache_gb", "save_seconds", "dropout")
+_NOT_NEGATIVE = (
+    "learning_rate", "plm_learning_rate", "dropout", "frozen_cache_gb", "save_seconds",
+    "distill_weight", "embedding_weight", "target_weight",
+)  # fmt: skip
 
 
 def check_values(settings: Mapping[str, Any], stages: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
+from recbole_tinynews.losses.projections import identities
 from recbole_tinynews.losses.soft_label import soft_label_loss
 from recbole_tinynews.losses.teacher_weights import teacher_weights
 
@@ -34,9 +35,9 @@ def matching_scores(titles: torch.Tensor, bodies: torch.Tensor, negatives: torch
 class MatchingDistillationLoss(nn.Module):
     """Stage 1: a student learns to match titles with bodies from post-trained teachers (paper, section 3.2).
 
-    With one teacher (v1): ``KD + MSE(titles) + MSE(bodies) + target_weight * CE``. With several (v2) each
-    sample weighs them by :func:`teacher_weights`, their scores are mixed, and a linear map on each
-    teacher's side stands before the squared errors.
+    With one teacher (v1): ``KD + MSE(titles) + MSE(bodies) + target_weight * CE``, the first three terms times
+    weights that are 1 in the paper. With several (v2) each sample weighs them by :func:`teacher_weights`, their scores
+    are mixed, and a linear map on each teacher's side, the identity at the start, stands before the squared errors.
 
     Parameters
     ----------
@@ -48,15 +49,25 @@ class MatchingDistillationLoss(nn.Module):
         Temperature of the soft labels.
     target_weight : float
         Weight of the cross-entropy (the paper's beta1).
+    distill_weight, embedding_weight : float
+        Weights of KD and of the squared errors.
     """
 
-    def __init__(self, news_dim: int, num_teachers: int = 1, temperature: float = 1.0, target_weight: float = 1.0):
+    def __init__(
+        self,
+        news_dim: int,
+        num_teachers: int = 1,
+        temperature: float = 1.0,
+        target_weight: float = 1.0,
+        distill_weight: float = 1.0,
+        embedding_weight: float = 1.0,
+    ) -> None:
         super().__init__()
+        self.distill_weight = distill_weight
+        self.embedding_weight = embedding_weight
         self.temperature = temperature
         self.target_weight = target_weight
-        self.projections = nn.ModuleList(
-            nn.Linear(news_dim, news_dim) if num_teachers > 1 else nn.Identity() for _ in range(num_teachers)
-        )
+        self.projections = identities(news_dim, num_teachers) if num_teachers > 1 else nn.ModuleList([nn.Identity()])
 
     def forward(
         self,
@@ -80,7 +91,7 @@ class MatchingDistillationLoss(nn.Module):
         Returns
         -------
         dict
-            ``loss`` and its parts ``distill``, ``embedding`` and ``target`` (before ``target_weight``).
+            ``loss`` and its parts ``distill``, ``embedding`` and ``target`` (before their weights).
         """
         scores = matching_scores(student_titles, student_bodies, negatives)
         teacher_scores = torch.stack(
@@ -98,7 +109,7 @@ class MatchingDistillationLoss(nn.Module):
         embedding = (weights * torch.stack(errors, dim=-1)).sum(dim=-1).mean()
         target = cross_entropy(scores, labels)
         return {
-            "loss": distill + embedding + self.target_weight * target,
+            "loss": self.distill_weight * distill + self.embedding_weight * embedding + self.target_weight * target,
             "distill": distill,
             "embedding": embedding,
             "target": target,

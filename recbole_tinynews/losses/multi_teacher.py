@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from recbole_tinynews.losses.projections import identities
 from recbole_tinynews.losses.soft_label import soft_label_loss
 from recbole_tinynews.losses.teacher_weights import teacher_weights
 
@@ -15,10 +16,11 @@ __all__ = ["MultiTeacherLoss"]
 class MultiTeacherLoss(nn.Module):
     """Multi-teacher knowledge distillation (paper, section 3.3).
 
-    ``KD(y_s, sum_i w_i y_i) + mean_b sum_i w_i (L_news,i + L_user,i) + target_weight * CE(y_s, y)`` with the
-    weights ``w`` of :func:`teacher_weights`, ``L_news,i`` the mean squared difference of the student's news
-    vectors and the projected ones of teacher ``i`` over the real history and candidate news, and
-    ``L_user,i`` the same for the user vector. Scores are mixed, the softmax comes afterwards.
+    ``KD(y_s, sum_i w_i y_i) + mean_b sum_i w_i (L_news,i + L_user,i) + target_weight * CE(y_s, y)``, the first two
+    terms times weights that are 1 in the paper. ``w`` comes from :func:`teacher_weights`, ``L_news,i`` is the mean
+    squared difference of the student's news vectors and the projected ones of teacher ``i`` over the real history and
+    candidate news, and ``L_user,i`` the same for the user vector. Scores are mixed, the softmax comes afterwards.
+    Projections start as the identity.
 
     Parameters
     ----------
@@ -35,6 +37,8 @@ class MultiTeacherLoss(nn.Module):
     shared_projection : bool
         One linear map a teacher for news and user vectors, as in the authors' code, instead of two, as in
         the paper.
+    distill_weight, embedding_weight : float
+        Weights of the other two terms.
     """
 
     def __init__(
@@ -45,13 +49,17 @@ class MultiTeacherLoss(nn.Module):
         target_weight: float = 0.1,
         learn_omega: bool = True,
         shared_projection: bool = False,
+        distill_weight: float = 1.0,
+        embedding_weight: float = 1.0,
     ) -> None:
         super().__init__()
+        self.distill_weight = distill_weight
+        self.embedding_weight = embedding_weight
         self.temperature = temperature
         self.target_weight = target_weight
         self.log_omega = nn.Parameter(torch.zeros(()), requires_grad=learn_omega)
-        self.news_projections = _projections(news_dim, num_teachers)
-        self.user_projections = self.news_projections if shared_projection else _projections(news_dim, num_teachers)
+        self.news_projections = identities(news_dim, num_teachers)
+        self.user_projections = self.news_projections if shared_projection else identities(news_dim, num_teachers)
 
     @property
     def omega(self) -> torch.Tensor:
@@ -92,7 +100,7 @@ class MultiTeacherLoss(nn.Module):
         Returns
         -------
         dict
-            ``loss``, its parts ``distill``, ``embedding`` and ``target`` (before ``target_weight``), and
+            ``loss``, its parts ``distill``, ``embedding`` and ``target`` (before their weights), and
             ``weights`` of shape (batch, teachers).
         """
         if news_slots is None:
@@ -111,16 +119,12 @@ class MultiTeacherLoss(nn.Module):
         embedding = (weights * (news_loss + user_errors)).sum(dim=1).mean()
         target = cross_entropy(student_scores, labels)
         return {
-            "loss": distill + embedding + self.target_weight * target,
+            "loss": self.distill_weight * distill + self.embedding_weight * embedding + self.target_weight * target,
             "distill": distill,
             "embedding": embedding,
             "target": target,
             "weights": weights,
         }
-
-
-def _projections(dim: int, number: int) -> nn.ModuleList:
-    return nn.ModuleList(nn.Linear(dim, dim) for _ in range(number))
 
 
 def _squared_errors(student: torch.Tensor, teachers: torch.Tensor, projections: nn.ModuleList) -> torch.Tensor:

@@ -28,6 +28,7 @@ __all__ = ["ClickData", "Stages"]
 
 _LOOK_AT = 20_000  # news from which a start is computed
 _MODEL_KEYS = ("news_dim", "query_dim", "dropout", "max_tokens", "title_length")
+_LOSS_KEYS = ("temperature", "distill_weight", "embedding_weight", "target_weight")
 _NOT_THE_MODEL = ("_name_or_path", "transformers_version")
 _LOOP_KEYS = ("save_seconds", "show_progress")  # change nothing in the result
 
@@ -114,7 +115,7 @@ class Stages:
             masters = [self._restore(build_encoder(self.config, self.config["teacher_layers"], 0), w) for w in starts]
             start_from_teacher(student, masters[0], self.data.titles, self._sample("regression onto the teacher"))
             loss = MatchingDistillationLoss(
-                self.config["news_dim"], len(masters), settings["temperature"], settings["target_weight"]
+                self.config["news_dim"], len(masters), **{key: settings[key] for key in _LOSS_KEYS}
             ).to(self.config["device"])
             titles, bodies = self._texts(settings)
             task = MatchingDistillation(student, masters, titles, bodies, loss)
@@ -161,10 +162,9 @@ class Stages:
             loss = MultiTeacherLoss(
                 self.config["news_dim"],
                 len(masters),
-                settings["temperature"],
-                settings["target_weight"],
-                settings["learn_omega"],
-                settings["shared_projection"],
+                learn_omega=settings["learn_omega"],
+                shared_projection=settings["shared_projection"],
+                **{key: settings[key] for key in _LOSS_KEYS},
             ).to(self.config["device"])
             tables = torch.stack([self._vectors(master) for master in masters])
             titles = self._titles_for(student.news_encoder)

@@ -50,3 +50,12 @@ def mapped(linear: torch.nn.Linear | None, vector: Row) -> list[float]:
 
 def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
+
+
+def learn_something(module: torch.nn.Module) -> None:
+    """Move all weights away from where they start."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.ndim:  # not omega
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recbole_tinynews.losses import MatchingDistillationLoss, matching_scores
-from tests.losses.by_hand import ce, kd, mapped, mean, random, softmax, squared_error
+from tests.losses.by_hand import ce, kd, learn_something, mapped, mean, random, softmax, squared_error
 
 BATCH, NEGATIVES, DIM = 5, 3, 4
 
@@ -30,11 +30,15 @@ def test_column_zero_is_the_own_title_and_the_others_are_the_given_ones(negative
 
 
 @pytest.mark.parametrize("teachers", [1, 3])
-@pytest.mark.parametrize(("temperature", "target_weight"), [(1.0, 1.0), (2.0, 0.7)])
-def test_loss_and_parts_equal_plain_loops(negatives, teachers, temperature, target_weight):
+@pytest.mark.parametrize(
+    ("temperature", "target_weight", "distill_weight", "embedding_weight"), [(1.0, 1.0, 1.0, 1.0), (2.0, 0.7, 0.3, 5.0)]
+)
+def test_loss_and_parts_equal_plain_loops(
+    negatives, teachers, temperature, target_weight, distill_weight, embedding_weight
+):
     """One teacher: the first version of the paper; several, each with its linear map: the later one."""
-    torch.manual_seed(0)
-    loss = MatchingDistillationLoss(DIM, teachers, temperature, target_weight).double()
+    loss = MatchingDistillationLoss(DIM, teachers, temperature, target_weight, distill_weight, embedding_weight).double()
+    learn_something(loss)
     maps = [None] if teachers == 1 else list(loss.projections)
     titles, bodies = random(BATCH, DIM), random(BATCH, DIM, seed=1)
     teacher_titles, teacher_bodies = random(teachers, BATCH, DIM, seed=2), random(teachers, BATCH, DIM, seed=3)
@@ -61,7 +65,7 @@ def test_loss_and_parts_equal_plain_loops(negatives, teachers, temperature, targ
     target = mean([ce(row, 0) for row in scores])
     distill = kd(scores, mixed, temperature)
     expected = {"distill": distill, "embedding": embedding, "target": target}
-    expected["loss"] = distill + embedding + target_weight * target
+    expected["loss"] = distill_weight * distill + embedding_weight * embedding + target_weight * target
     assert {name: output[name].item() for name in expected} == pytest.approx(expected, abs=1e-9)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recbole_tinynews.losses import MultiTeacherLoss
-from tests.losses.by_hand import ce, kd, mapped, mean, random, softmax, squared_error
+from tests.losses.by_hand import ce, kd, learn_something, mapped, mean, random, softmax, squared_error
 
 TEACHERS, BATCH, CANDIDATES, SLOTS, DIM = 3, 4, 5, 7, 6
 PARTS = ("loss", "distill", "embedding", "target")
@@ -46,8 +46,10 @@ def batch() -> Batch:
 
 
 def make_loss(**settings) -> MultiTeacherLoss:
-    torch.manual_seed(0)
-    return MultiTeacherLoss(DIM, TEACHERS, **settings).double()
+    """The loss, with projections that are not the identity."""
+    loss = MultiTeacherLoss(DIM, TEACHERS, **settings).double()
+    learn_something(loss)
+    return loss
 
 
 def by_hand(loss: MultiTeacherLoss, batch: Batch, omega: float) -> dict[str, float]:
@@ -78,7 +80,8 @@ def by_hand(loss: MultiTeacherLoss, batch: Batch, omega: float) -> dict[str, flo
         "embedding": mean(embedding),
         "target": mean([ce(batch.student_scores[b].tolist(), int(batch.labels[b])) for b in range(BATCH)]),
     }
-    return parts | {"loss": parts["distill"] + parts["embedding"] + loss.target_weight * parts["target"]}
+    weights = {"distill": loss.distill_weight, "embedding": loss.embedding_weight, "target": loss.target_weight}
+    return parts | {"loss": sum(weights[name] * value for name, value in parts.items())}
 
 
 def flattened(batch: Batch, slots: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -91,11 +94,16 @@ def flattened(batch: Batch, slots: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("shared_projection", [False, True])
-@pytest.mark.parametrize(("temperature", "target_weight"), [(1.0, 0.1), (2.5, 0.0), (0.5, 1.3)])
-def test_loss_and_parts_equal_plain_loops_over_samples_teachers_and_real_news(
-    batch, temperature, target_weight, shared_projection
-):
-    loss = make_loss(temperature=temperature, target_weight=target_weight, shared_projection=shared_projection)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"temperature": 2.5, "target_weight": 0.0},
+        {"temperature": 0.5, "target_weight": 1.3, "distill_weight": 0.2, "embedding_weight": 7.0},
+    ],
+)
+def test_loss_and_parts_equal_plain_loops_over_samples_teachers_and_real_news(batch, settings, shared_projection):
+    loss = make_loss(shared_projection=shared_projection, **settings)
     output = loss(**vars(batch))
     expected = by_hand(loss, batch, omega=1.0)
     assert {name: output[name].item() for name in PARTS} == pytest.approx(expected, abs=1e-9)
@@ -104,6 +112,7 @@ def test_loss_and_parts_equal_plain_loops_over_samples_teachers_and_real_news(
 def test_the_defaults_are_those_of_the_paper():
     loss = MultiTeacherLoss(DIM, TEACHERS)
     assert (loss.temperature, loss.target_weight, loss.omega.item()) == (1.0, 0.1, 1.0)
+    assert (loss.distill_weight, loss.embedding_weight) == (1.0, 1.0)
     assert loss.log_omega.requires_grad
     assert loss.news_projections is not loss.user_projections
 
@@ -115,6 +124,12 @@ def test_a_sharper_omega_counts_in_the_weights(batch):
     output = loss(**vars(batch))
     assert output["loss"].item() == pytest.approx(by_hand(loss, batch, loss.omega.item())["loss"], abs=1e-9)
     assert output["weights"].shape == (BATCH, TEACHERS)
+
+
+def test_a_student_that_equals_all_its_teachers_has_no_embedding_loss_at_the_start(batch):
+    batch.teacher_news = batch.student_news.expand(TEACHERS, -1, -1, -1)
+    batch.teacher_user = batch.student_user.expand(TEACHERS, -1, -1)
+    assert MultiTeacherLoss(DIM, TEACHERS).double()(**vars(batch))["embedding"].item() == 0
 
 
 @pytest.mark.parametrize("value", [-50.0, 0.0, 50.0])
