@@ -5,7 +5,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test lint
+# make bench: DATASET and DATA_PATH name another dataset, PLM a folder with an encoder of six layers.
+DATASET ?= demo
+DATA_PATH ?= dataset
+
+.PHONY: install demo test lint bench
 
 install: $(INSTALLED)
 
@@ -22,6 +26,9 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+bench: install
+	$(BIN)/python -m benchmarks.speed --dataset=$(DATASET) --data_path=$(DATA_PATH) $(if $(PLM),--plm=$(PLM))
 
 lint: install
 	$(BIN)/ruff check .

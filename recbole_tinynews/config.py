@@ -12,7 +12,8 @@ from typing import Any
 import recbole
 import yaml
 from recbole.config import Config
-from recbole.utils import ModelType
+from recbole.evaluator.register import metric_types, smaller_metrics
+from recbole.utils import EvaluatorType, ModelType
 
 import recbole_tinynews.compat  # noqa: F401
 from recbole_tinynews.data.dataset import has_impressions
@@ -29,8 +30,6 @@ _WHOLE = frozenset({"split", "threshold"})
 _UNLISTED = frozenset({"model", "dataset", "config_files", "encoding", "local_rank", "nproc", "world_size"})
 # RecBole's, which our stages do without.
 _NOT_OURS = frozenset({"clip_grad_norm", "eval_step", "learner", "stopping_step", "weight_decay"})
-# Metrics of RecBole of which less is better.
-_LESS_IS_BETTER = frozenset({"rmse", "mae", "logloss"})
 
 
 class NewsConfig(Config):
@@ -149,7 +148,8 @@ class NewsConfig(Config):
         if ours := getattr(self.model_class, "uses_impressions", False):
             check_values(final, self._stages())
             self.remarks += [f"{key} has no effect on {self.model}" for key in sorted(_NOT_OURS & set(given))]
-            self._tell_loaders(final)
+            if "history_length" in self.internal_config_dict:
+                self._tell_loaders(final)
         metrics = _measured(final, ours) if not self.impressions else METRICS
         if metrics and str(final["valid_metric"]).lower() not in metrics:
             raise InputError(f"valid_metric must be one of {', '.join(metrics)}, not {final['valid_metric']!r}")
@@ -286,10 +286,9 @@ def _measured(settings: Mapping[str, Any], ours: bool) -> list[str]:
     if not ours:
         return []
     cuts = settings["topk"] if isinstance(settings["topk"], list) else [settings["topk"]]
-    names = [name.lower() for name in settings["metrics"]]
-    return [
-        full for name in names for full in (name, *(f"{name}@{cut}" for cut in cuts)) if name not in _LESS_IS_BETTER
-    ]
+    names = [name.lower() for name in settings["metrics"] if name.lower() not in smaller_metrics]
+    ranking = {name for name in names if metric_types[name] == EvaluatorType.RANKING}
+    return [full for name in names for full in ([f"{name}@{cut}" for cut in cuts] if name in ranking else [name])]
 
 
 def _complaint(key: str, known: Iterable[str]) -> str:

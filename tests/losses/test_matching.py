@@ -37,7 +37,8 @@ def test_loss_and_parts_equal_plain_loops(
     negatives, teachers, temperature, target_weight, distill_weight, embedding_weight
 ):
     """One teacher: the first version of the paper; several, each with its linear map: the later one."""
-    loss = MatchingDistillationLoss(DIM, teachers, temperature, target_weight, distill_weight, embedding_weight).double()
+    weights = (target_weight, distill_weight, embedding_weight)
+    loss = MatchingDistillationLoss(DIM, teachers, temperature, *weights).double()
     learn_something(loss)
     maps = [None] if teachers == 1 else list(loss.projections)
     titles, bodies = random(BATCH, DIM), random(BATCH, DIM, seed=1)
@@ -49,14 +50,14 @@ def test_loss_and_parts_equal_plain_loops(
         scores_by_hand(t, b, negatives.tolist())
         for t, b in zip(teacher_titles, teacher_bodies, strict=True)
     ]
-    weights = [softmax([-ce(of_teachers[i][b], 0) for i in range(teachers)]) for b in range(BATCH)]
+    trust = [softmax([-ce(of_teachers[i][b], 0) for i in range(teachers)]) for b in range(BATCH)]
     mixed = [
-        [sum(weights[b][i] * of_teachers[i][b][c] for i in range(teachers)) for c in range(1 + NEGATIVES)]
+        [sum(trust[b][i] * of_teachers[i][b][c] for i in range(teachers)) for c in range(1 + NEGATIVES)]
         for b in range(BATCH)
     ]
     embedding = mean([
         sum(
-            weights[b][i] * squared_error(vectors[b].tolist(), mapped(maps[i], of_teacher[i, b].tolist()))
+            trust[b][i] * squared_error(vectors[b].tolist(), mapped(maps[i], of_teacher[i, b].tolist()))
             for i in range(teachers)
             for vectors, of_teacher in ((titles, teacher_titles), (bodies, teacher_bodies))
         )

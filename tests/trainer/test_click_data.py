@@ -185,5 +185,5 @@ def test_the_key_of_sampled_clicks_changes_with_how_negatives_are_sampled(plain_
 
 
 def test_the_key_of_sampled_clicks_changes_with_what_is_measured(plain_folder, plm_folder):
-    for change in ({"topk": [3]}, {"metrics": ["Hit"]}):
+    for change in ({"topk": [3], "valid_metric": "MRR@3"}, {"metrics": ["Hit"], "valid_metric": "Hit@10"}):
         assert sampled(plm_folder, **change).key != sampled(plm_folder).key

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from recbole_tinynews import InputError
 from recbole_tinynews.trainer import loop
 from recbole_tinynews.trainer.loop import LoopSettings, Task, save_atomically, train
 
@@ -238,7 +239,7 @@ def test_a_loss_that_is_not_a_number_stops_training_and_is_not_saved(tmp_path, s
                 yield batch * math.nan if number * STEPS + place == step else batch
 
     task = Toy()
-    with pytest.raises(RuntimeError, match=f"not a number in epoch {step // STEPS + 1}, step {step % STEPS + 1}"):
+    with pytest.raises(InputError, match=f"not a number in epoch {step // STEPS + 1}, step {step % STEPS + 1}"):
         train(task, Poisoned(), LoopSettings(**SETTINGS, save_seconds=0), tmp_path)
     if (tmp_path / "running.pt").exists():
         running = torch.load(tmp_path / "running.pt", weights_only=True)

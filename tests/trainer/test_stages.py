@@ -74,11 +74,11 @@ def test_the_plan_is_that_of_the_paper(world):
 
 def test_several_post_trained_teachers_are_each_fine_tuned_and_together_teach_matching(world):
     plan = world.plan(num_post_trained=2)
-    assert tuple(plan) == ("post_train_1", "post_train_2", *NAMES[1:])
+    assert tuple(plan) == ("post_train", "post_train_2", *NAMES[1:])
     starts = {name: [start.name for start in stage.starts] for name, stage in plan.items()}
-    assert starts["stage1"] == ["post_train_1", "post_train_2"]
-    assert (starts["teacher_1"], starts["teacher_2"]) == (["post_train_1"], ["post_train_2"])
-    assert plan["post_train_1"].key != plan["post_train_2"].key
+    assert starts["stage1"] == ["post_train", "post_train_2"]
+    assert (starts["teacher_1"], starts["teacher_2"]) == (["post_train"], ["post_train_2"])
+    assert plan["post_train"].key != plan["post_train_2"].key
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_the_later_version_of_the_paper_post_trains_a_teacher_each(news, trained
     assert (stage2["learning_rate"], stage2["plm_learning_rate"], stage2["target_weight"]) == (1e-4, 1e-4, 0.2)
     assert stage2["learn_omega"] is False
     result = train(**news, variant="v2", num_post_trained=2, epochs=1)
-    assert trained == ["post_train_1", "post_train_2", *NAMES[1:]]
+    assert trained == ["post_train", "post_train_2", *NAMES[1:]]
     assert tuple(result["test_result"]) == METRICS
 
 
