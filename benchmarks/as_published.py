@@ -16,6 +16,7 @@ from recbole_tinynews.data.clicks import ClickBatch
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.ragged import Ragged
 from recbole_tinynews.layers import AdditiveAttention
+from recbole_tinynews.layers.plm import quiet_transformers
 
 __all__ = ["PlainClickModel", "PlainNewsEncoder", "evaluate_in_a_loop"]
 
@@ -35,7 +36,8 @@ class PlainNewsEncoder(nn.Module):
 
     def __init__(self, plm: str, layers: int, trained_layers: int, news_dim: int = 256, query_dim: int = 200) -> None:
         super().__init__()
-        self.model = AutoModel.from_pretrained(plm, num_hidden_layers=layers, add_pooling_layer=False)
+        with quiet_transformers():
+            self.model = AutoModel.from_pretrained(plm, num_hidden_layers=layers, add_pooling_layer=False)
         self.model.requires_grad_(False)
         self.model.encoder.layer[layers - trained_layers :].requires_grad_(True)
         self.pooling = AdditiveAttention(self.model.config.hidden_size, query_dim)

@@ -32,6 +32,7 @@ from recbole_tinynews.data.ragged import Ragged
 from recbole_tinynews.data.schema import atomic_file
 from recbole_tinynews.evaluator import impression_metrics
 from recbole_tinynews.layers import ClickModel, NewsEncoder, NewsInput, NewsMemory, load_plm, load_tokenizer
+from recbole_tinynews.layers.plm import quiet_transformers
 from recbole_tinynews.losses import MultiTeacherLoss
 from recbole_tinynews.model.build import choose_precision
 from recbole_tinynews.pretrain import train_vocabulary
@@ -83,7 +84,8 @@ def load_world(
         tokenizer = train_vocabulary([*texts.titles, *texts.bodies], 30_522, BODY)
         tokenizer.save_pretrained(scratch)
         torch.manual_seed(0)
-        BertModel(BertConfig(vocab_size=30_522, **MINILM)).save_pretrained(scratch)
+        with quiet_transformers():
+            BertModel(BertConfig(vocab_size=30_522, **MINILM)).save_pretrained(scratch)
         plm = str(scratch)
     logs = [ImpressionLog.load(atomic_file(folder, f"{split}.imp"), {}, items) for split in ("train", "valid")]
     titles = tokenize(texts.titles, load_tokenizer(plm), TITLE)
