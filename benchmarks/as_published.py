@@ -9,12 +9,10 @@ import numpy as np
 import torch
 from sklearn.metrics import ndcg_score, roc_auc_score
 from torch import nn
-from torch.nn.functional import cross_entropy
 from transformers import AutoModel
 
 from recbole_tinynews.data.clicks import ClickBatch
 from recbole_tinynews.data.impression_log import ImpressionLog
-from recbole_tinynews.data.ragged import Ragged
 from recbole_tinynews.layers import AdditiveAttention
 from recbole_tinynews.layers.plm import quiet_transformers
 
@@ -61,29 +59,24 @@ class PlainClickModel(nn.Module):
         self.history_length = history_length
 
     def forward(self, batch: ClickBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return scores, vectors of all slots, user vectors, and the mask of slots."""
+        """Return scores, vectors of all slots, user vectors, and the news in the slots."""
         missing = self.history_length - batch.history.shape[1]
         history = nn.functional.pad(batch.history, (0, missing))
         slots = torch.cat([history, batch.candidates], dim=1)
         vectors = self.encoder(self.tokens[slots.flatten()]).view(*slots.shape, -1)
         user = self.user_encoder(vectors[:, : self.history_length], history > 0)
         scores = (vectors[:, self.history_length :] @ user.unsqueeze(-1)).squeeze(-1)
-        return scores, vectors, user, slots > 0
-
-    def loss(self, batch: ClickBatch) -> torch.Tensor:
-        """Fine-tuning: cross-entropy over the candidates."""
-        return cross_entropy(self(batch)[0], batch.labels)
+        return scores, vectors, user, slots
 
 
 def evaluate_in_a_loop(users: np.ndarray, news: np.ndarray, log: ImpressionLog) -> dict[str, float]:
     """Rate impressions one by one with sklearn, given user and news vectors."""
-    shown = Ragged(log.candidates.values, log.candidates.offsets)
     values = []
     for row in range(len(log)):
         labels = log.labels[log.candidates.offsets[row] : log.candidates.offsets[row + 1]]
         if labels.min() == labels.max():
             continue
-        scores = news[shown[row]] @ users[row]
+        scores = news[log.candidates[row]] @ users[row]
         ranks = np.argsort(np.argsort(-scores)) + 1
         values.append(
             [

@@ -146,19 +146,16 @@ class PlainTask(torch.nn.Module):
         super().__init__()
         self.model, self.loss = model, loss
         self.tables = torch.randn(TEACHERS, len(model.tokens), NEWS_DIM) * 0.1
-        self.users = [model.user_encoder.requires_grad_() for _ in range(TEACHERS)]
 
     def forward(self, batch: Any) -> dict[str, torch.Tensor]:
-        scores, vectors, user, mask = self.model(batch)
+        scores, vectors, user, slots = self.model(batch)
         if self.loss is None:
             return {"loss": cross_entropy(scores, batch.labels)}
-        history = torch.nn.functional.pad(batch.history, (0, HISTORY - batch.history.shape[1]))
-        slots = torch.cat([history, batch.candidates], dim=1)
         with torch.no_grad():
-            news = self.tables[:, slots]
-            users = torch.stack([e(n[:, :HISTORY], history > 0) for e, n in zip(self.users, news, strict=True)])
+            news, clicked = self.tables[:, slots], slots[:, :HISTORY] > 0
+            users = torch.stack([self.model.user_encoder(of_one[:, :HISTORY], clicked) for of_one in news])
             teacher_scores = (news[:, :, HISTORY:] @ users.unsqueeze(-1)).squeeze(-1)
-        return self.loss(scores, vectors, user, teacher_scores, news, users, batch.labels, mask)
+        return self.loss(scores, vectors, user, teacher_scores, news, users, batch.labels, slots > 0)
 
 
 def clicks_per_second(world: World, layers: int, trained: int, stage2: bool, **switches: Any) -> float:
