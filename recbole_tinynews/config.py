@@ -16,6 +16,7 @@ from recbole.evaluator.register import metric_types, smaller_metrics
 from recbole.utils import EvaluatorType, ModelType
 
 import recbole_tinynews.compat  # noqa: F401
+from recbole_tinynews import distributed
 from recbole_tinynews.data.dataset import has_impressions
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.evaluator.metrics import METRICS
@@ -27,7 +28,7 @@ __all__ = ["NewsConfig", "merged", "properties_folder"]
 # The one key of these chooses among alternatives: given anew, it replaces the default and does not join it.
 _WHOLE = frozenset({"split", "threshold"})
 # Known to RecBole, but in none of its files.
-_UNLISTED = frozenset({"model", "dataset", "config_files", "encoding", "local_rank", "nproc", "world_size"})
+_UNLISTED = frozenset({"model", "dataset", "config_files", "encoding", "local_rank", "world_size"})
 # RecBole's, which our stages do without.
 _NOT_OURS = frozenset({"clip_grad_norm", "eval_step", "learner", "stopping_step", "weight_decay"})
 
@@ -153,6 +154,13 @@ class NewsConfig(Config):
         metrics = _measured(final, ours) if not self.impressions else METRICS
         if metrics and str(final["valid_metric"]).lower() not in metrics:
             raise InputError(f"valid_metric must be one of {', '.join(metrics)}, not {final['valid_metric']!r}")
+        if max(final["nproc"], distributed.processes()) > 1 and not ours:
+            raise InputError(f"{self.model} trains in one process: only this package's own models share the work")
+        if distributed.processes() > 1:
+            wanted = given.get("gpu_id")
+            final["gpu_id"] = distributed.own_gpu(None if wanted is None else str(wanted).strip("()").replace(" ", ""))
+            if not distributed.is_first():
+                final |= {"state": "error", "show_progress": False}
         if not final["use_gpu"]:
             final["gpu_id"] = ""
         return final

@@ -20,6 +20,7 @@ from recbole.data.utils import get_dataloader
 from recbole.sampler import KGSampler, RepeatableSampler, Sampler
 from recbole.utils import ModelType, init_logger, init_seed
 
+from recbole_tinynews import distributed
 from recbole_tinynews.config import NewsConfig
 from recbole_tinynews.data.dataset import load_impressions
 from recbole_tinynews.data.impression_log import ImpressionLog
@@ -72,11 +73,12 @@ def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path]:
     """Return the result and the file that it was written to."""
     started = perf_counter()
     _check_paths(config)
-    with _logging(config):
+    with _logging(config), distributed.group(config["device"]):
         init_seed(config["seed"], config["reproducibility"])
-        data = _load(config)
-        init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-        network = config.model_class(config, data.dataset).to(config["device"])
+        with distributed.local_first():
+            data = _load(config)
+            init_seed(config["seed"], config["reproducibility"])
+            network = config.model_class(config, data.dataset).to(config["device"])
         _to_log_file(network)
         trainer_class = resolve_trainer(config["MODEL_TYPE"], config["model"])
         if config.impressions and not _uses_impressions(config):
@@ -97,7 +99,8 @@ def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path]:
             "seconds": round(perf_counter() - started, 3),
         }
         path = Path(config["result_file"] or Path(trainer.saved_model_file).with_suffix(".json"))
-        _write(result, path)
+        if distributed.is_first():
+            _write(result, path)
         _to_log_file(result)
     return result, path
 
@@ -117,17 +120,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", metavar="NAME", help="PLMNR, TinyNewsRec, or any model of RecBole")
     parser.add_argument("--dataset", metavar="NAME", help="a folder NAME in data_path (default: dataset/)")
     parser.add_argument("--config_files", metavar='"A B"', default="", help="yaml files with settings, split by spaces")
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     given, settings = parser.parse_known_args(arguments)
     try:
         config = NewsConfig(given.model, given.dataset, given.config_files.split(), command_line=settings)
+        if config["nproc"] > 1 and distributed.processes() == 1:
+            return distributed.launch(config["nproc"], main, arguments)
         result, path = _run(config, saved=True)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if distributed.is_first():
+            print(f"error: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:  # a few of RecBole's models need more than RecBole
         print(f"error: {config.model} needs the package {error.name!r}: install it with pip", file=sys.stderr)
         return 1
-    print(f"\n{_table(result)}\n\nresult: {path}")
+    if distributed.is_first():
+        print(f"\n{_table(result)}\n\nresult: {path}")
     return 0
 
 

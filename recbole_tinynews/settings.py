@@ -16,17 +16,18 @@ CLICK_KEYS = (
 )  # fmt: skip
 OWN_CLICK_KEYS = frozenset(CLICK_KEYS) - {"history_length", "valid_metric"}  # a stage may differ from the run in these
 
-_MAY_BE_NONE = frozenset({"layers", "teacher_layers"})
+_MAY_BE_NONE = frozenset({"layers", "teacher_layers", "memory_gb"})
 _LEAST_WHOLE = {
     **dict.fromkeys(("epochs", "trained_layers", "reuse_steps"), 0),
-    **dict.fromkeys(("layers", "teacher_layers", "student_layers", "num_teachers", "num_post_trained"), 1),
+    **dict.fromkeys(("layers", "teacher_layers", "student_layers", "num_teachers", "num_post_trained", "nproc"), 1),
     **dict.fromkeys(("news_dim", "query_dim", "history_length", "num_negatives", "train_batch_size", "max_tokens"), 1),
     **dict.fromkeys(("title_length", "body_length"), 3),  # [CLS], a word piece, [SEP]
 }
 _NOT_NEGATIVE = (
-    "learning_rate", "plm_learning_rate", "dropout", "frozen_cache_gb", "save_seconds",
+    "learning_rate", "plm_learning_rate", "dropout", "frozen_cache_gb", "frozen_disk_gb", "save_seconds",
     "distill_weight", "embedding_weight", "target_weight",
 )  # fmt: skip
+_POSITIVE = ("temperature", "memory_gb")
 
 
 def check_values(settings: Mapping[str, Any], stages: Iterable[str]) -> None:
@@ -54,13 +55,15 @@ def check_values(settings: Mapping[str, Any], stages: Iterable[str]) -> None:
 def _check(settings: Mapping[str, Any], prefix: str = "") -> None:
     for key, value in settings.items():
         name = prefix + key
-        if key in _LEAST_WHOLE and not (value is None and key in _MAY_BE_NONE):
+        if value is None and key in _MAY_BE_NONE:
+            continue
+        if key in _LEAST_WHOLE:
             least = _LEAST_WHOLE[key]
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise InputError(f"{name} must be a whole number, {least} or more, not {value!r}")
         elif key in _NOT_NEGATIVE and not (_is_number(value) and value >= 0):
             raise InputError(f"{name} must be a number, 0 or more, not {value!r}")
-        elif key == "temperature" and not (_is_number(value) and value > 0):
+        elif key in _POSITIVE and not (_is_number(value) and value > 0):
             raise InputError(f"{name} must be a number above 0, not {value!r}")
 
 

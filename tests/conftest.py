@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.plm_fixtures import news, plm_folder, plm_folders  # noqa: F401
 from tests.tiny_dataset import write_dataset
 
 

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
+from recbole_tinynews import distributed
 from recbole_tinynews.data.ragged import Ragged, places
 from recbole_tinynews.layers.attention import AdditiveAttention
 from recbole_tinynews.layers.plm import PLM, Groups
 
 __all__ = ["NewsEncoder", "NewsInput"]
+
+# Numbers that one layer keeps of a token for the backward pass, in sizes of its state: measured with BERT, GELU and
+# dropout, and rounded up.
+_KEPT_STATES = 24
 
 
 @dataclass(frozen=True)
@@ -63,10 +72,19 @@ class NewsEncoder(nn.Module):
         Arithmetic of the encoder and the pooling; weights and news vectors are not rounded.
     max_tokens : int
         Most tokens that go through the encoder at once.
+    memory_gb : float, optional
+        Memory for what the backward pass needs. A batch that needs more goes through the encoder in packs that do
+        not, each of which is computed once more for the backward pass. No limit if not given.
     """
 
     def __init__(
-        self, plm: PLM, news_dim: int, query_dim: int, precision: str = "float32", max_tokens: int = 16384
+        self,
+        plm: PLM,
+        news_dim: int,
+        query_dim: int,
+        precision: str = "float32",
+        max_tokens: int = 16384,
+        memory_gb: float | None = None,
     ) -> None:
         super().__init__()
         self.plm = plm
@@ -74,6 +92,7 @@ class NewsEncoder(nn.Module):
         self.dense = nn.Linear(plm.hidden_size, news_dim)
         self.precision = precision
         self.max_tokens = max_tokens
+        self.memory_gb = memory_gb
 
     def forward(self, source: NewsInput, rows: np.ndarray) -> torch.Tensor:
         """Encode the given news.
@@ -94,33 +113,63 @@ class NewsEncoder(nn.Module):
         return self.dense(self.pool(source, rows))
 
     def pool(self, source: NewsInput, rows: np.ndarray) -> torch.Tensor:
-        """Return what the linear map gets for the given news, shape (n, hidden), unrounded."""
-        if not len(rows):
-            return self.dense.weight.new_zeros(0, self.dense.in_features)
-        order = np.argsort(source.lengths[rows], kind="stable")
-        with self._autocast(source.values.device):
-            parts = [
-                self.pooling.packed(self.plm(self._states(source, part, groups), groups), groups)
-                for part, groups in self._packs(source.lengths, rows[order])
-            ]
-        pooled = torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(source.values.device)]
-        return pooled.to(self.dense.weight.dtype)
+        """Return what the linear map gets for the given news, shape (n, hidden), unrounded.
+
+        Of several processes each encodes its share, and all get all of it.
+        """
+        own = distributed.share(np.argsort(source.lengths[rows], kind="stable"))
+        encode, at_once = partial(self._pool_pack, source), self.max_tokens
+        if torch.is_grad_enabled() and self.memory_gb is not None:
+            fitting = self._tokens_within(self.memory_gb)
+            if source.lengths[rows[own]].sum() > fitting:
+                encode, at_once = partial(checkpoint, encode, use_reentrant=False), min(at_once, fitting)
+        pooled = self.dense.weight.new_zeros(len(rows), self.dense.in_features)
+        if len(own):
+            packs = [encode(*pack) for pack in _packs(source.lengths, rows[own], at_once)]
+            pooled = pooled.index_copy(0, torch.from_numpy(own).to(pooled.device), torch.cat(packs).to(pooled.dtype))
+        return distributed.whole(pooled)
+
+    def _pool_pack(self, source: NewsInput, rows: np.ndarray, groups: Groups) -> torch.Tensor:
+        with self._autocast():
+            return self.pooling.packed(self.plm(self._states(source, rows, groups), groups), groups)
+
+    def _tokens_within(self, gigabytes: float) -> int:
+        """Tokens whose backward pass needs no more memory than this."""
+        trained = max(1, len(self.plm.layers) - self.plm.num_frozen)
+        of_token = _KEPT_STATES * self.plm.hidden_size * self.state_dtype.itemsize * trained
+        return int(gigabytes * 2**30 / of_token)
 
     @torch.no_grad()
-    def frozen_input(self, source: NewsInput, rows: np.ndarray) -> NewsInput:
+    def frozen_input(self, source: NewsInput, rows: np.ndarray, folder: Path | None = None) -> NewsInput:
         """Compute the frozen part once for the given news; the result holds no others.
 
-        Takes ``4 * hidden`` bytes a token (half of it in bfloat16).
+        Parameters
+        ----------
+        source : NewsInput
+            Tokens of all news.
+        rows : int ndarray of shape (n,)
+            The news wanted.
+        folder : Path, optional
+            Where to keep the states in a file, which is mapped into memory; else they are in memory.
+
+        Returns
+        -------
+        NewsInput
+            ``4 * hidden`` bytes a token (half of it in bfloat16).
         """
         kept = np.zeros_like(source.lengths)
         kept[rows] = source.lengths[rows]
         offsets = np.concatenate([[0], np.cumsum(kept)])
         size = int(offsets[-1]), self.plm.hidden_size
-        states = torch.empty(size, dtype=self.state_dtype, device=source.values.device)
+        if folder is None:
+            states = torch.empty(size, dtype=self.state_dtype, device=source.values.device)
+        else:
+            states = _mapped(size, self.state_dtype, folder)
         order = np.argsort(source.lengths[rows], kind="stable")
-        with self._autocast(source.values.device):
-            for part, groups in self._packs(source.lengths, rows[order]):
-                states[torch.from_numpy(places(offsets, part))] = self._states(source, part, groups)
+        with self._autocast():
+            for part, groups in _packs(source.lengths, rows[order], self.max_tokens):
+                computed = self._states(source, part, groups)
+                states[torch.from_numpy(places(offsets, part))] = computed.to(states.device)
         return NewsInput(states, offsets)
 
     @property
@@ -129,19 +178,27 @@ class NewsEncoder(nn.Module):
         return torch.bfloat16 if self.precision == "bfloat16" else self.dense.weight.dtype
 
     def _states(self, source: NewsInput, rows: np.ndarray, groups: Groups) -> torch.Tensor:
-        values = source.packed(rows)
+        values = source.packed(rows).to(self.dense.weight.device)
         return values if values.is_floating_point() else self.plm.frozen_states(values, groups).to(self.state_dtype)
 
-    def _packs(self, lengths: np.ndarray, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Groups]]:
-        """Cut news that are ordered by length into batches of at most ``max_tokens``."""
-        tokens = np.concatenate([[0], np.cumsum(lengths[rows])])
-        start = 0
-        while start < len(rows):
-            stop = int(np.searchsorted(tokens, tokens[start] + self.max_tokens, side="right")) - 1
-            pack = rows[start : max(stop, start + 1)]  # one news at least, however long
-            values, numbers = np.unique(lengths[pack], return_counts=True)
-            yield pack, list(zip(numbers.tolist(), values.tolist(), strict=True))
-            start += len(pack)
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.dense.weight.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
-    def _autocast(self, device: torch.device) -> torch.autocast:
-        return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+def _packs(lengths: np.ndarray, rows: np.ndarray, max_tokens: int) -> Iterator[tuple[np.ndarray, Groups]]:
+    """Cut news that are ordered by length into packs of at most ``max_tokens``."""
+    tokens = np.concatenate([[0], np.cumsum(lengths[rows])])
+    start = 0
+    while start < len(rows):
+        stop = int(np.searchsorted(tokens, tokens[start] + max_tokens, side="right")) - 1
+        pack = rows[start : max(stop, start + 1)]  # one news at least, however long
+        values, numbers = np.unique(lengths[pack], return_counts=True)
+        yield pack, list(zip(numbers.tolist(), values.tolist(), strict=True))
+        start += len(pack)
+
+
+def _mapped(size: tuple[int, int], dtype: torch.dtype, folder: Path) -> torch.Tensor:
+    """Make a tensor in a file without a name, which is gone with the process."""
+    bytes_of_row = size[1] * dtype.itemsize
+    with TemporaryFile(dir=folder) as file:
+        return torch.from_numpy(np.memmap(file, np.uint8, "w+", shape=(size[0], bytes_of_row))).view(dtype)

@@ -96,6 +96,11 @@ class PLM(nn.Module):
         self.layers[self.num_frozen :].train(mode)
         return self
 
+    def compile_layers(self) -> None:
+        """Let torch fuse what it can in each layer, whatever the number of tokens; attention stays as it is."""
+        for layer in self.layers:
+            layer.compile(dynamic=True)
+
     def forward(self, states: torch.Tensor, groups: Groups) -> torch.Tensor:
         """Return the states after the last layer.
 
@@ -129,7 +134,8 @@ class PLM(nn.Module):
         if "embeddings_project" in view._modules:  # ELECTRA
             view._modules["embeddings_project"] = nn.Identity()
         if self.packed:
-            return view(inputs_embeds=states.unsqueeze(0), groups=groups).last_hidden_state.squeeze(0)
+            sizes = torch.tensor(groups)  # a tensor, since compiled layers are made anew for every other list
+            return view(inputs_embeds=states.unsqueeze(0), groups=sizes).last_hidden_state.squeeze(0)
         texts = zip(_split(states, groups), groups, strict=True)
         runs = [view(inputs_embeds=rows.unflatten(0, group)).last_hidden_state.flatten(0, 1) for rows, group in texts]
         return torch.cat(runs)
@@ -154,13 +160,14 @@ class _Given(nn.Module):
         return next(tensor for tensor in tensors if tensor.is_floating_point())
 
 
+@torch.compiler.disable
 def packed_attention(
     module: nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     attention_mask: None,
-    groups: Groups,
+    groups: torch.Tensor,
     dropout: float = 0.0,
     scaling: float | None = None,
     **_: object,
@@ -174,15 +181,15 @@ def packed_attention(
     ----------
     query, key, value : Tensor of shape (1, heads, tokens, head_dim)
         Projections of all tokens.
-    groups : sequence of (number, length)
+    groups : int64 Tensor of shape (groups, 2)
         How many texts of which length follow each other.
 
     Returns
     -------
     Tensor of shape (1, tokens, heads, head_dim), and None
     """
-    sizes = [number * length for number, length in groups]
-    parts = zip(*(tensor[0].split(sizes, dim=1) for tensor in (query, key, value)), groups, strict=True)
+    sizes = groups.prod(dim=1).tolist()
+    parts = zip(*(tensor[0].split(sizes, dim=1) for tensor in (query, key, value)), groups.tolist(), strict=True)
     attended = []
     for *projections, group in parts:
         q, k, v = (tensor.unflatten(1, group).transpose(0, 1) for tensor in projections)

@@ -19,7 +19,8 @@ def build_encoder(config: Mapping[str, Any], num_layers: int | None, trained_lay
     Parameters
     ----------
     config : mapping
-        Keys ``plm``, ``dropout``, ``news_dim``, ``query_dim``, ``precision``, ``max_tokens`` and ``device``.
+        Keys ``plm``, ``dropout``, ``news_dim``, ``query_dim``, ``precision``, ``max_tokens``, ``memory_gb``,
+        ``compile`` and ``device``.
     num_layers : int, optional
         Layers kept; all if not given.
     trained_layers : int
@@ -29,8 +30,11 @@ def build_encoder(config: Mapping[str, Any], num_layers: int | None, trained_lay
         raise InputError("no pre-trained encoder: give --plm=FOLDER or the name of one on the hub")
     plm = load_plm(config["plm"], num_layers, config["dropout"])
     plm.freeze(trained_layers)
+    if config["compile"]:
+        plm.compile_layers()
     precision = choose_precision(config["precision"], config["device"])
-    encoder = NewsEncoder(plm, config["news_dim"], config["query_dim"], precision, config["max_tokens"])
+    limits = config["max_tokens"], config["memory_gb"]
+    encoder = NewsEncoder(plm, config["news_dim"], config["query_dim"], precision, *limits)
     return encoder.to(config["device"])
 
 

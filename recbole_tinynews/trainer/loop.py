@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from logging import getLogger
 from pathlib import Path
@@ -13,11 +15,15 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from recbole_tinynews import distributed
 from recbole_tinynews.errors import InputError
 
 __all__ = ["Loader", "LoopSettings", "Task", "save_atomically", "train"]
 
 Metrics = dict[str, float]
+
+_BATCHES_AHEAD = 2
+_END = object()
 
 
 class Loader(Protocol):
@@ -105,7 +111,7 @@ def train(
     progress = _Progress(task, settings, folder / "running.pt")
     for epoch in range(progress.epoch, settings.epochs):
         means = _train_epoch(task, loader, epoch, progress, on_step)
-        measured = None if validate is None else validate()
+        measured = None if validate is None else distributed.from_first(validate())
         result = means if measured is None else measured
         getLogger().info("%s epoch %d: %s", folder.name, epoch + 1, _format(result))
         progress.finish_epoch(result, None if measured is None else measured[settings.valid_metric])
@@ -122,10 +128,10 @@ def _train_epoch(
 ) -> Metrics:
     task.train()
     bar = tqdm(
-        enumerate(loader.epoch(epoch)),
+        enumerate(_ahead(loader.epoch(epoch))),
         total=len(loader),
         desc=f"{progress.path.parent.name} {epoch + 1}/{progress.settings.epochs}",
-        disable=not progress.settings.show_progress,
+        disable=not (progress.settings.show_progress and distributed.is_first()),
         dynamic_ncols=True,
     )
     for step, batch in bar:
@@ -134,6 +140,7 @@ def _train_epoch(
         parts = task(batch)
         progress.optimizer.zero_grad(set_to_none=True)
         parts["loss"].backward()
+        distributed.average_gradients(task.parameters())
         progress.optimizer.step()
         values = {name: float(value.detach()) for name, value in parts.items() if value.ndim == 0}
         if not values["loss"] == values["loss"]:
@@ -143,6 +150,15 @@ def _train_epoch(
         if on_step is not None:
             on_step(epoch * len(loader) + step, values)
     return progress.means()
+
+
+def _ahead(batches: Iterator[Any]) -> Iterator[Any]:
+    """Draw batches in a thread while the model works."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(next, batches, _END) for _ in range(_BATCHES_AHEAD))
+        while (batch := waiting.popleft().result()) is not _END:
+            waiting.append(pool.submit(next, batches, _END))
+            yield batch
 
 
 class _Progress:
@@ -158,8 +174,9 @@ class _Progress:
         self.best_score: float | None = None
         self.best_result: Metrics = {}
         self.best_weights: dict[str, torch.Tensor] = _copy(task.student.state_dict())
-        if path.exists():
-            self._load()
+        if state := distributed.from_first(_load(path)):
+            self._restore(state)
+        distributed.separate_randomness()
         self._saved_at = time.monotonic()
 
     def means(self) -> Metrics:
@@ -182,6 +199,8 @@ class _Progress:
         self._save()
 
     def _save(self) -> None:
+        if not distributed.is_first():
+            return
         state = {
             "task": self.task.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -194,8 +213,7 @@ class _Progress:
         save_atomically(state, self.path)
         self._saved_at = time.monotonic()
 
-    def _load(self) -> None:
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
+    def _restore(self, state: dict[str, Any]) -> None:
         self.task.load_state_dict(state["task"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.step, self.sums, self.best_score, self.best_result = state["counters"]
@@ -204,6 +222,12 @@ class _Progress:
         if torch.cuda.is_available() and "cuda_random" in state:
             torch.cuda.set_rng_state_all(state["cuda_random"])
         getLogger().info("%s: resumed at epoch %d, step %d", self.path.parent.name, self.epoch + 1, self.step + 1)
+
+
+def _load(path: Path) -> dict[str, Any] | None:
+    if not (distributed.is_first() and path.exists()):
+        return None
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def save_atomically(state: dict, path: Path) -> None:

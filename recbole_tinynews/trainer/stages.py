@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from recbole_tinynews import __version__
+from recbole_tinynews import __version__, distributed
 from recbole_tinynews.data.news_table import NewsTable, tokenize
 from recbole_tinynews.data.pairs import PairLoader
 from recbole_tinynews.errors import InputError
@@ -27,7 +27,7 @@ from recbole_tinynews.trainer.tasks import ClickDistillation, ClickTask, Matchin
 __all__ = ["ClickData", "Stages"]
 
 _LOOK_AT = 20_000  # news from which a start is computed
-_MODEL_KEYS = ("news_dim", "query_dim", "dropout", "max_tokens", "title_length")
+_MODEL_KEYS = ("news_dim", "query_dim", "dropout", "max_tokens", "memory_gb", "compile", "title_length")
 _LOSS_KEYS = ("temperature", "distill_weight", "embedding_weight", "target_weight")
 _NOT_THE_MODEL = ("_name_or_path", "transformers_version")
 _LOOP_KEYS = ("save_seconds", "show_progress")  # change nothing in the result
@@ -142,7 +142,7 @@ class Stages:
                 self._restore(model.news_encoder, starts[0])
             else:
                 start_from_variance(model.news_encoder, self.data.titles, self._sample("principal directions"))
-            task = ClickTask(model, self._titles_for(model.news_encoder), self._memory(settings))
+            task = ClickTask(model, self._titles_for(model.news_encoder, folder), self._memory(settings))
             return self._train_clicks(task, settings, seed, folder)
 
         starts = () if start is None else (start,)
@@ -167,7 +167,7 @@ class Stages:
                 **{key: settings[key] for key in _LOSS_KEYS},
             ).to(self.config["device"])
             tables = torch.stack([self._vectors(master) for master in masters])
-            titles = self._titles_for(student.news_encoder)
+            titles = self._titles_for(student.news_encoder, folder)
             task = ClickDistillation(student, masters, tables, titles, loss, self._memory(settings))
             return self._train_clicks(task, settings, seed, folder)
 
@@ -195,7 +195,8 @@ class Stages:
         tokenizer = load_tokenizer(self.config["plm"])
 
         def texts(of: Sequence[str], length: int) -> NewsInput:
-            tokens = tokenize(of, tokenizer, min(length, self._longest_text), self.cache)
+            with distributed.local_first():
+                tokens = tokenize(of, tokenizer, min(length, self._longest_text), self.cache)
             return NewsInput.from_tokens(tokens, self.config["device"])
 
         return texts(self.corpus.titles, settings["title_length"]), texts(self.corpus.bodies, settings["body_length"])
@@ -216,13 +217,16 @@ class Stages:
         getLogger().info("start: %s, from %d titles", purpose, len(news))
         return news
 
-    def _titles_for(self, encoder: NewsEncoder) -> NewsInput:
-        """Titles as the trained layers of an encoder get them: their frozen states, where memory allows."""
+    def _titles_for(self, encoder: NewsEncoder, folder: Path) -> NewsInput:
+        """Titles as the trained layers of an encoder get them: their frozen states, where memory or disk allows."""
         size = self.data.titles.lengths[self.data.news].sum() * encoder.plm.hidden_size * encoder.state_dtype.itemsize
-        if encoder.plm.num_frozen == 0 or size > self.config["frozen_cache_gb"] * 2**30:
+        gigabytes = size / 2**30
+        in_memory = gigabytes <= self.config["frozen_cache_gb"]
+        if encoder.plm.num_frozen == 0 or not (in_memory or gigabytes <= self.config["frozen_disk_gb"]):
             return self.data.titles
-        getLogger().info("keeping the states below the trained layers: %.2f GB", size / 2**30)
-        return encoder.eval().frozen_input(self.data.titles, self.data.news)
+        place = "memory" if in_memory else "a file"
+        getLogger().info("keeping the states below the trained layers in %s: %.2f GB", place, gigabytes)
+        return encoder.eval().frozen_input(self.data.titles, self.data.news, None if in_memory else folder)
 
     def _memory(self, settings: Mapping[str, Any]) -> NewsMemory | None:
         if not settings["reuse_steps"]:

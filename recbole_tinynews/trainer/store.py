@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from recbole_tinynews import distributed
 from recbole_tinynews.trainer.loop import Metrics, save_atomically
 
 __all__ = ["Stage", "StageResult", "StageStore", "checksum"]
@@ -98,6 +99,11 @@ class StageStore:
 
     def load(self, stage: Stage) -> StageResult:
         """Read what a finished stage left."""
+        result = distributed.from_first(self._read(stage) if distributed.is_first() else None)
+        assert result is not None
+        return result
+
+    def _read(self, stage: Stage) -> StageResult:
         report = json.loads((self.folder(stage) / "stage.json").read_text(encoding="utf-8"))
         weights = torch.load(self.folder(stage) / "weights.pt", map_location="cpu", weights_only=True)
         return StageResult(weights, report["result"], report["seconds"])
@@ -106,7 +112,7 @@ class StageStore:
         """Train a stage, or resume it, or take its result from disk; the stages it starts from must be done."""
         logger = getLogger()
         folder = self.folder(stage)
-        if self.is_done(stage):
+        if distributed.from_first(self.is_done(stage)):
             done = self.load(stage)
             logger.info("%s: finished before, weights %s from %s", stage.name, checksum(done.weights), folder)
             return done
@@ -117,9 +123,11 @@ class StageStore:
         begin = time.monotonic()
         weights, result = stage.train(folder, starts)
         seconds = round(time.monotonic() - begin, 2)
-        save_atomically(weights, folder / "weights.pt")
-        _write_json({"name": stage.name, "result": result, "seconds": seconds, "inputs": dict(stage.inputs)}, folder)
-        (folder / "running.pt").unlink(missing_ok=True)
+        if distributed.is_first():
+            report = {"name": stage.name, "result": result, "seconds": seconds, "inputs": dict(stage.inputs)}
+            save_atomically(weights, folder / "weights.pt")
+            _write_json(report, folder)
+            (folder / "running.pt").unlink(missing_ok=True)
         logger.info("%s: done in %.0f s, weights %s", stage.name, seconds, checksum(weights))
         return StageResult(weights, result, seconds)
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from recbole.trainer import Trainer
 
+from recbole_tinynews import distributed
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.news_table import NewsTable
 from recbole_tinynews.evaluator import rate
@@ -84,7 +85,8 @@ class PLMNRTrainer(Trainer):
             data = SampledClicks(
                 self.model, train_data, valid_data, lambda model: self._measure(model, valid_data)
             )
-        stages = Stages(self.config, data, self._corpus(), self.model.cache, self._to_tensorboard)
+        on_step = self._to_tensorboard if distributed.is_first() else None
+        stages = Stages(self.config, data, self._corpus(), self.model.cache, on_step)
         plan = self.plan(stages)
         self._show(plan)
         self.stages_report, self._recommenders = [], []
@@ -96,7 +98,7 @@ class PLMNRTrainer(Trainer):
                 self._recommenders.append((report, stages.click_model(stage.inputs["layers"], done.weights)))
         self.model.click_model.load_state_dict(done.weights)
         self.model.train(False)
-        if saved:
+        if saved and distributed.is_first():
             state = {"state_dict": self.model.state_dict(), "other_parameter": None}
             save_atomically(state, Path(self.saved_model_file))
         score = done.result.get(self.valid_metric, -1.0)
@@ -113,7 +115,8 @@ class PLMNRTrainer(Trainer):
         """
         if load_best_model:
             path = Path(model_file or self.saved_model_file)
-            self.model.load_state_dict(torch.load(path, map_location=self.device, weights_only=True)["state_dict"])
+            saved = torch.load(path, map_location="cpu", weights_only=True) if distributed.is_first() else {}
+            self.model.load_state_dict(distributed.from_first(saved)["state_dict"])
         result = self._measure(self.model.click_model, eval_data, show_progress)
         for report, model in self._recommenders:
             is_own = report is self.stages_report[-1]

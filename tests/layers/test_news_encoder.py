@@ -67,27 +67,60 @@ def test_no_news_give_no_vectors(plm_folder):
     assert make_encoder(plm_folder)(NEWS, np.array([], dtype=np.int64)).shape == (0, 6)
 
 
+def vectors_and_gradients(encoder: NewsEncoder, source: NewsInput, rows: np.ndarray) -> dict[str, torch.Tensor]:
+    """Vectors of some news, and the gradients of a sum of squares, by name."""
+    encoder.zero_grad()
+    torch.manual_seed(0)
+    vectors = encoder(source, rows)
+    (vectors - torch.arange(vectors.numel(), dtype=vectors.dtype).view_as(vectors)).square().sum().backward()
+    gradients = {name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}
+    assert set(gradients) == {name for name, p in encoder.named_parameters() if p.requires_grad}
+    return {"vectors": vectors.detach()} | gradients
+
+
+@pytest.mark.parametrize("place", ["memory", "file"])
 @pytest.mark.parametrize("kind", ["bert", "electra-projected", "mpnet"])
 @pytest.mark.parametrize("trained_layers", [1, 2])
-def test_frozen_states_computed_once_give_the_same_vectors_and_gradients(plm_folders, kind, trained_layers):
+def test_frozen_states_computed_once_give_the_same_vectors_and_gradients(
+    plm_folders, tmp_path, kind, trained_layers, place
+):
     encoder = make_encoder(plm_folders[kind], trained_layers).double()
     rows = np.array([7, 2, 5, 3])
-    target = torch.arange(24, dtype=torch.float64).view(4, 6)
-
-    def vectors_and_gradients(source):
-        encoder.zero_grad()
-        vectors = encoder(source, rows)
-        (vectors - target).square().sum().backward()
-        return vectors, {name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}
-
-    expected, gradients = vectors_and_gradients(NEWS)
-    frozen = encoder.frozen_input(NEWS, np.array([2, 3, 5, 7]))
+    frozen = encoder.frozen_input(NEWS, np.array([2, 3, 5, 7]), tmp_path if place == "file" else None)
     assert frozen.values.shape == (9 + 4 + 9 + 30, HIDDEN)  # only the news asked for take memory
-    vectors, of_frozen = vectors_and_gradients(frozen)
-    torch.testing.assert_close(vectors, expected, rtol=0, atol=1e-10)
-    assert set(of_frozen) == set(gradients) == {n for n, p in encoder.named_parameters() if p.requires_grad}
-    for name, gradient in gradients.items():
-        torch.testing.assert_close(of_frozen[name], gradient, rtol=0, atol=1e-10)
+    assert not list(tmp_path.iterdir())  # the file has no name, and goes with the process
+    expected = vectors_and_gradients(encoder, NEWS, rows)
+    torch.testing.assert_close(vectors_and_gradients(encoder, frozen, rows), expected, rtol=0, atol=1e-10)
+
+
+def test_states_in_a_file_are_those_in_memory_in_bfloat16_too(plm_folder, tmp_path):
+    encoder = make_encoder(plm_folder, precision="bfloat16")
+    expected, found = (encoder.frozen_input(NEWS, ROWS, folder).values for folder in (None, tmp_path))
+    assert found.dtype == expected.dtype == torch.bfloat16
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("kind", ["bert", "mpnet"])
+def test_a_limit_of_memory_changes_neither_vectors_nor_gradients(plm_folders, monkeypatch, kind):
+    encoder = make_encoder(plm_folders[kind]).double()
+    expected = vectors_and_gradients(encoder, NEWS, ROWS)
+    runs = []
+    run = encoder.plm.forward
+    monkeypatch.setattr(encoder.plm, "forward", lambda values, groups: runs.append(len(values)) or run(values, groups))
+    encoder.memory_gb = 40 * 2 * HIDDEN * 8 * 24 / 2**30  # of 67 tokens 40 may be kept
+    torch.testing.assert_close(vectors_and_gradients(encoder, NEWS, ROWS), expected, rtol=0, atol=1e-10)
+    assert sorted(runs) == [30, 30, 37, 37]  # once forward, once more for the backward pass
+    runs.clear()
+    encoder.memory_gb = 1.0
+    vectors_and_gradients(encoder, NEWS, ROWS)
+    assert runs == [67]
+
+
+def test_with_dropout_a_pack_is_computed_again_as_it_was(plm_folder):
+    encoder = make_encoder(plm_folder, max_tokens=40).double().train()
+    expected = vectors_and_gradients(encoder, NEWS, ROWS)
+    encoder.memory_gb = 40 * 2 * HIDDEN * 8 * 24 / 2**30
+    torch.testing.assert_close(vectors_and_gradients(encoder, NEWS, ROWS), expected, rtol=0, atol=1e-10)
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 def config(plm_folder):
     return {
         "plm": str(plm_folder), "dropout": 0.3, "news_dim": 6, "query_dim": 5, "precision": "float32",
-        "max_tokens": 100, "device": CPU,
+        "max_tokens": 100, "memory_gb": 0.5, "compile": False, "device": CPU,
     }  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def test_an_encoder_is_built_as_the_config_says(config):
     assert len(encoder.plm.layers) == 3
     assert encoder.plm.num_frozen == 2
     assert (encoder.dense.in_features, encoder.dense.out_features) == (HIDDEN, 6)
-    assert (encoder.precision, encoder.max_tokens) == ("float32", 100)
+    assert (encoder.precision, encoder.max_tokens, encoder.memory_gb) == ("float32", 100, 0.5)
     assert {m.p for m in encoder.modules() if isinstance(m, torch.nn.Dropout)} == {0.3}
 
 

@@ -1,0 +1,189 @@
+"""Several processes that train one model.
+
+All processes go through the same batches, and each encodes its share of a batch's distinct news; the vectors are put
+together, and what follows (user vectors, losses, metrics) is so little work that each process does it all. So a batch
+is the same however many processes there are, and no news is encoded twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import distributed
+
+from recbole_tinynews.errors import InputError
+
+__all__ = [
+    "average_gradients", "from_first", "group", "is_first", "launch", "local_first", "own_gpu", "processes",
+    "separate_randomness", "share", "whole",
+]  # fmt: skip
+
+T = TypeVar("T")
+
+_MISTAKE, _FAULT = 1, 70  # exit codes: of the user's, told by the process itself; of the program
+_POLL, _PATIENCE = 0.5, 3.0  # seconds
+_VISIBLE_GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # as it was: RecBole sets it for every run
+
+
+def processes() -> int:
+    """Processes of this run, as torchrun says."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes and speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _local_rank() -> int:
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def _in_group() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+@contextmanager
+def group(device: torch.device) -> Iterator[None]:
+    """Connect the processes; does nothing where there is one."""
+    if processes() == 1:
+        yield
+        return
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    yield  # after an error there is nobody left to take leave of
+    distributed.destroy_process_group()
+
+
+def launch(number: int, main: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Run ``main(arguments)`` in several processes of this machine; when one dies, all end.
+
+    Returns
+    -------
+    int
+        Exit code: 0 if all went well.
+    """
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it tells all that we tell, at length
+    if _VISIBLE_GPUS is None:
+        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    else:
+        os.environ["CUDA_VISIBLE_DEVICES"] = _VISIBLE_GPUS
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=number,
+        run_id="run",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        monitor_interval=_POLL,
+    )
+    try:
+        elastic_launch(config, _exit_with)(main, arguments)
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode != _MISTAKE:
+            print(f"error: process {rank} of {number} died (exit code {failure.exitcode})", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _exit_with(main: Callable[[list[str]], int], arguments: list[str]) -> None:
+    try:
+        code = main(arguments)
+    except Exception:
+        time.sleep(_PATIENCE)  # if another process has died this one is ended now, and need not complain
+        traceback.print_exc()
+        code = _FAULT
+    if code:
+        sys.exit(code)
+
+
+def own_gpu(wanted: str | None) -> str:
+    """Which GPU this process uses, of those that the user names or, if none, of those that are visible.
+
+    Raises
+    ------
+    InputError
+        If there are fewer GPUs than processes on this machine.
+    """
+    named = wanted or _VISIBLE_GPUS or ",".join(map(str, range(torch.cuda.device_count())))
+    gpus = [gpu for gpu in named.split(",") if gpu]
+    if _local_rank() >= len(gpus) > 0:
+        raise InputError(f"more processes than GPUs ({named}): start as many, or give --use_gpu=False")
+    return gpus[_local_rank()] if gpus else ""
+
+
+@contextmanager
+def local_first() -> Iterator[None]:
+    """Let one process of each machine go first, so that the others find its caches."""
+    if _in_group() and _local_rank() > 0:
+        distributed.barrier()
+    yield
+    if _in_group() and _local_rank() == 0:
+        distributed.barrier()
+
+
+def from_first(value: T) -> T:
+    """Return the first process's value in all of them."""
+    if not _in_group():
+        return value
+    box: list[Any] = [value if is_first() else None]
+    distributed.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def share(rows: np.ndarray) -> np.ndarray:
+    """Return this process's part; of rows in the order of their size, all parts are about as large."""
+    return rows[distributed.get_rank() :: distributed.get_world_size()] if _in_group() else rows
+
+
+def whole(part: torch.Tensor) -> torch.Tensor:
+    """Add up the parts of all processes, each zero where another's is not.
+
+    The gradient is meant to be averaged by :func:`average_gradients`: every process goes on with the whole, and what
+    flows back to a part is multiplied by the number of processes.
+    """
+    return _Whole.apply(part) if _in_group() else part
+
+
+class _Whole(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, part: torch.Tensor) -> torch.Tensor:
+        result = part.clone()
+        distributed.all_reduce(result)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient * distributed.get_world_size()
+
+
+def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Average the gradients of all processes, in one message; a missing one counts as zero."""
+    if not _in_group():
+        return
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
+    message = torch.cat([gradient.flatten() for gradient in gradients]) / distributed.get_world_size()
+    distributed.all_reduce(message)
+    for parameter, values in zip(trained, message.split([p.numel() for p in trained]), strict=True):
+        parameter.grad = values.view_as(parameter)
+
+
+def separate_randomness() -> None:
+    """Let each process draw its own dropout, from the state that all have in common."""
+    if not is_first():
+        torch.manual_seed(int(torch.randint(2**62, ())) + distributed.get_rank())

@@ -1,3 +1,0 @@
-"""Fixtures of this folder."""
-
-from tests.plm_fixtures import plm_folder, plm_folders  # noqa: F401

@@ -1,0 +1,132 @@
+"""Several processes: the same result as one, one who writes, and an end for all when one dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from recbole_tinynews import InputError, NewsConfig, distributed
+from tests.plm_fixtures import TINYNEWSREC_SETTINGS
+
+ROOT = Path(__file__).parent.parent
+ALONE = [sys.executable, str(ROOT / "run_recbole.py")]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", *ALONE[1:]]
+
+
+def start(command: list[str], folder: str, *arguments: str, **settings) -> subprocess.Popen:
+    """Start a run whose sums may come in another order, but in which nothing else differs: no dropout."""
+    folder = Path(folder)
+    folder.mkdir(exist_ok=True)
+    own = {"dropout": 0.0, "use_gpu": False, "data_path": str(Path("dataset").resolve())}
+    (folder / "run.yaml").write_text(yaml.safe_dump(TINYNEWSREC_SETTINGS | own | settings))
+    command = [*command, "--model=TinyNewsRec", "--dataset=tiny", "--config_files=run.yaml", "--result_file=out.json"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*command, *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(run: subprocess.Popen) -> str:
+    """Wait for a run that must succeed; what it printed."""
+    out, err = run.communicate(timeout=300)
+    assert run.returncode == 0, err
+    return out
+
+
+def outcome(folder: str) -> dict:
+    """Everything that a run has measured."""
+    report = json.loads((Path(folder) / "out.json").read_text())
+    return {"test": report["test_result"], **{stage["name"]: stage["result"] for stage in report["stages"]}}
+
+
+def curves(folder: str) -> dict[str, list[float]]:
+    """What was logged for every step, by stage and name; there is one file that holds it."""
+    curves = {}
+    for file in (Path(folder) / "log_tensorboard").rglob("events*"):
+        events = EventAccumulator(str(file), size_guidance={"scalars": 0})
+        events.Reload()
+        for name in events.Tags()["scalars"]:
+            assert name not in curves, "two processes have logged"
+            curves[name] = [event.value for event in events.Scalars(name)]
+    return curves
+
+
+def weights(folder: str) -> dict[str, torch.Tensor]:
+    """Weights that all stages left; but what adds a constant to attention logits, its gradient is rounding."""
+    files = sorted((Path(folder) / "saved" / "stages").rglob("weights.pt"))
+    found = {file.parent.name: torch.load(file, weights_only=True) for file in files}
+    named = {f"{stage} {name}": tensor for stage, state in found.items() for name, tensor in state.items()}
+    return {name: tensor for name, tensor in named.items() if not name.endswith(("query.bias", "key.bias"))}
+
+
+def test_two_processes_give_the_losses_metrics_and_weights_of_one(news):
+    finish(start(ALONE, "one", **news))
+    for folder, command, arguments in (("nproc", ALONE, ["--nproc=2"]), ("torchrun", TORCHRUN, [])):
+        out = finish(start(command, folder, *arguments, **news))
+        assert out.count("result: ") == 1
+        for found, expected in ((curves(folder), curves("one")), (weights(folder), weights("one"))):
+            assert found.keys() == expected.keys() != set()
+            for name, values in expected.items():
+                torch.testing.assert_close(
+                    torch.as_tensor(found[name]), torch.as_tensor(values), atol=1e-4, rtol=1e-4, msg=name
+                )
+        for stage, expected in outcome("one").items():
+            assert outcome(folder)[stage] == pytest.approx(expected, abs=1e-4)
+        assert len(list((Path(folder) / "saved").glob("*.pth"))) == 1
+
+
+def test_when_a_process_dies_all_end_and_the_next_run_goes_on(news):
+    run = start(ALONE, "two", "--nproc=2", epochs=2000, save_seconds=0, **news)
+    waiting_until = time.monotonic() + 200
+    while not list(Path("two").rglob("teacher_1*/running.pt")):
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < waiting_until
+        time.sleep(0.1)
+    workers = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True).stdout.split()
+    victim = max(int(pid) for pid in workers)
+    os.kill(victim, signal.SIGKILL)
+    _, err = run.communicate(timeout=100)
+    assert run.returncode == 1
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert errors[0].endswith("of 2 died (exit code -9)")
+    out = finish(start(ALONE, "two", "--nproc=2", epochs=2, **news))
+    assert "result: " in out
+
+
+def test_a_mistake_is_told_once(news):
+    run = start(ALONE, "two", "--nproc=2", **news | {"plm": "nowhere"})
+    _, err = run.communicate(timeout=100)
+    assert run.returncode == 1
+    assert sum(line.startswith("error: ") for line in err.splitlines()) == 1
+    assert "Traceback" not in err
+
+
+def test_models_of_recbole_are_refused_in_several_processes(tiny):
+    with pytest.raises(InputError, match="BPR trains in one process"):
+        NewsConfig("BPR", "tiny", config_dict={"nproc": 2})
+
+
+@pytest.mark.parametrize(
+    ("local_rank", "wanted", "gpu"), [(0, "2,5", "2"), (1, "2,5", "5"), (1, None, "7"), (0, "", "6")]
+)
+def test_each_process_takes_its_own_gpu(monkeypatch, local_rank, wanted, gpu):
+    monkeypatch.setenv("LOCAL_RANK", str(local_rank))
+    monkeypatch.setattr(distributed, "_VISIBLE_GPUS", "6,7")
+    assert distributed.own_gpu(wanted) == gpu
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(InputError, match="more processes than GPUs"):
+        distributed.own_gpu("3")
