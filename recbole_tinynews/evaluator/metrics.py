@@ -15,6 +15,8 @@ __all__ = ["METRICS", "evaluated", "impression_metrics", "rate"]
 
 METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10")
 
+_IMPRESSIONS_AT_ONCE = 100_000  # so that ranking a long log takes no more memory than a short one
+
 
 @overload
 def impression_metrics(
@@ -135,12 +137,19 @@ def rate(scores: np.ndarray, log: ImpressionLog) -> dict[str, float]:
     Raises
     ------
     InputError
-        If no impression has both a clicked and a not-clicked candidate.
+        If no impression has both a clicked and a not-clicked candidate, or as for `impression_metrics`.
     """
-    offsets = log.candidates.offsets
-    if not evaluated(log.labels, offsets).any():
+    offsets = np.asarray(log.candidates.offsets)
+    _check(scores, log.labels, offsets)
+    parts = []
+    for start in range(0, max(len(log), 1), _IMPRESSIONS_AT_ONCE):
+        of_part = offsets[start : start + _IMPRESSIONS_AT_ONCE + 1]
+        rows = slice(of_part[0], of_part[-1])
+        parts.append(impression_metrics(scores[rows], log.labels[rows], of_part - of_part[0], per_impression=True))
+    values = {name: np.concatenate([part[name] for part in parts]) for name in METRICS}
+    if np.isnan(values["auc"]).all():
         raise InputError("no impression has both a clicked and a not-clicked candidate: nothing to evaluate")
-    return impression_metrics(scores, log.labels, offsets)
+    return {name: float(np.nanmean(of_metric)) for name, of_metric in values.items()}
 
 
 def evaluated(labels: npt.ArrayLike, offsets: npt.ArrayLike) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from recbole_tinynews.layers.news_encoder import NewsEncoder, NewsInput
 __all__ = ["ClickModel", "ClickScores", "NewsSlots"]
 
 _IMPRESSIONS_AT_ONCE = 1024
+_HISTORIES_AT_ONCE = 2**15  # among which none is encoded twice
 
 
 class NewsSlots(NamedTuple):
@@ -108,8 +110,7 @@ class ClickModel(nn.Module):
     def encode_users(self, vectors: torch.Tensor, history: Ragged) -> torch.Tensor:
         """Encode users from a table of news vectors (row 0 is padding), shape (len(history), news_dim)."""
         parts = []
-        for start in range(0, len(history), _IMPRESSIONS_AT_ONCE):
-            rows = np.arange(start, min(start + _IMPRESSIONS_AT_ONCE, len(history)))
+        for rows in _chunks(len(history), _IMPRESSIONS_AT_ONCE):
             clicks = torch.from_numpy(history.take(rows).padded()).to(vectors.device)
             parts.append(self.user_encoder(embedding(clicks, vectors), clicks > 0))
         return torch.cat(parts)
@@ -118,25 +119,40 @@ class ClickModel(nn.Module):
     def score_impressions(self, source: NewsInput, log: ImpressionLog, history_length: int) -> np.ndarray:
         """Score all candidates of all impressions.
 
-        Each news and each distinct history is encoded once.
+        Each news is encoded once, and so is each distinct history among some ten thousand impressions. Takes 8 bytes a
+        candidate and the vectors of the news, however long the log.
 
         Returns
         -------
         float64 ndarray of shape (candidates,)
             Aligned with ``log.candidates.values``.
         """
-        history, impression_history = _distinct_rows(log.history.last(history_length))
-        news, position = np.unique(np.concatenate([history.values, log.candidates.values]), return_inverse=True)
-        vectors = self.encode_news(source, news)
-        clicks = Ragged(position[: len(history.values)] + 1, history.offsets)
-        users = self.encode_users(torch.cat([vectors.new_zeros(1, vectors.shape[1]), vectors]), clicks)
-        shown = Ragged(position[len(history.values) :], log.candidates.offsets)
-        scores = []
-        for start in range(0, len(log), _IMPRESSIONS_AT_ONCE):
-            rows = shown.take(np.arange(start, min(start + _IMPRESSIONS_AT_ONCE, len(log))))
-            user = users[torch.from_numpy(impression_history[start:][rows.row_of])]
-            scores.append((vectors[torch.from_numpy(rows.values)] * user).sum(dim=-1))
-        return torch.cat(scores).double().cpu().numpy()
+        offsets = log.candidates.offsets
+        met = np.zeros(len(source.lengths), dtype=bool)
+        for rows in _chunks(len(log), _HISTORIES_AT_ONCE):
+            met[log.history.take(rows).last(history_length).values] = True
+            met[log.candidates.take(rows).values] = True
+        news = np.flatnonzero(met)
+        encoded = self.encode_news(source, news)
+        vectors = encoded.new_zeros(len(met), encoded.shape[1])
+        vectors[torch.from_numpy(news).to(vectors.device)] = encoded
+
+        scores = np.empty(int(offsets[-1]))
+        for rows in _chunks(len(log), _HISTORIES_AT_ONCE):
+            histories, history_of = _distinct_rows(log.history.take(rows).last(history_length))
+            users = self.encode_users(vectors, histories)
+            for part in _chunks(len(rows), _IMPRESSIONS_AT_ONCE):
+                shown = log.candidates.take(rows[part])
+                user = users[torch.from_numpy(history_of[part][shown.row_of]).to(users.device)]
+                candidates = vectors[torch.from_numpy(shown.values.astype(np.int64)).to(vectors.device)]
+                first = offsets[rows[part[0]]]
+                scores[first : first + len(shown.values)] = (candidates * user).sum(dim=-1).double().cpu().numpy()
+        return scores
+
+
+def _chunks(total: int, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, total, size):
+        yield np.arange(start, min(start + size, total))
 
 
 def _distinct_rows(rows: Ragged) -> tuple[Ragged, np.ndarray]:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from recbole_tinynews import InputError
-from recbole_tinynews.evaluator import evaluated, impression_metrics
+from recbole_tinynews.data.impression_log import ImpressionLog
+from recbole_tinynews.data.ragged import Ragged
+from recbole_tinynews.evaluator import evaluated, impression_metrics, metrics
 
 IMPRESSION = st.lists(st.tuples(st.integers(-2, 2), st.integers(0, 1)), max_size=6)
 
@@ -111,6 +113,21 @@ def test_single_class_impressions_are_left_out_of_the_mean():
     both = impression_metrics([0.2, 0.1, 0.5, 0.3], [1, 0, 0, 0], [0, 2, 4])
     assert both == impression_metrics([0.2, 0.1], [1, 0], [0, 2])
     assert evaluated([1, 0, 0, 0, 1], [0, 2, 4, 4, 5]).tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_a_log_rated_in_parts_gets_the_mean_over_all_of_it(monkeypatch, at_once):
+    monkeypatch.setattr(metrics, "_IMPRESSIONS_AT_ONCE", at_once)
+    shown = Ragged.from_rows([[1, 2], [1, 2, 3], [4], [2, 3, 5, 6], [1, 2]])
+    labels = np.array([1, 0, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0], dtype=np.int8)
+    log = ImpressionLog(np.arange(5).astype(str), np.arange(5), np.zeros(5), Ragged.from_rows([[]] * 5), shown, labels)
+    scores = np.random.default_rng(0).normal(size=12)
+    rows = [slice(0, 2), slice(2, 5), slice(6, 10)]  # the others have one class
+    expected = np.mean([roc_auc_score(labels[row], scores[row]) for row in rows])
+    assert metrics.rate(scores, log)["auc"] == pytest.approx(expected, abs=1e-12)
+    scores[11] = np.nan
+    with pytest.raises(InputError, match="candidate 1 of impression 4 is NaN"):
+        metrics.rate(scores, log)
 
 
 def test_without_any_evaluated_impression_the_mean_is_nan():

@@ -136,6 +136,7 @@ def test_scoring_from_given_vectors_equals_scoring_from_text(model, batch):
 @pytest.mark.parametrize("history_length", [2, 50])
 def test_scores_of_impressions_equal_a_loop_over_impressions(model, monkeypatch, at_once, history_length):
     monkeypatch.setattr(click_model, "_IMPRESSIONS_AT_ONCE", at_once)
+    monkeypatch.setattr(click_model, "_HISTORIES_AT_ONCE", 2 * at_once)
     scores = model.score_impressions(NEWS, make_log(HISTORIES, CANDIDATES), history_length)
     expected = [
         score
