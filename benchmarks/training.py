@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import islice
 from typing import Any
 
@@ -91,10 +90,8 @@ def clicks_per_second(
     source, once = world.source(), 0.0
     loader = ClickLoader(world.train, NEGATIVES, history, batch, 0, group_by_user)
     if frozen and encoder.plm.num_frozen:
-        started = time.perf_counter()
-        source = encoder.eval().frozen_input(source, world.met())
-        world.wait()
-        once = (time.perf_counter() - started) / (EPOCHS * loader.num_samples)
+        source, seconds = world.frozen(encoder)
+        once = seconds / (EPOCHS * loader.num_samples)
     model = ClickModel(encoder, NEWS_DIM, QUERY_DIM)
     memory = NewsMemory(len(world.titles), NEWS_DIM, reuse_steps) if reuse_steps else None
     task: ClickTask = ClickTask(model, source, memory)
@@ -102,11 +99,10 @@ def clicks_per_second(
         tables = torch.randn(TEACHERS, len(world.titles), NEWS_DIM, device=world.device) * 0.1
         teachers = [ClickModel(world.encoder(1, 0), NEWS_DIM, QUERY_DIM).to(world.device) for _ in range(TEACHERS)]
         task = ClickDistillation(model, teachers, tables, source, MultiTeacherLoss(NEWS_DIM, TEACHERS), memory)
-    batches = endless(loader)
     step = trainer(task.to(world.device), lambda batch: len(batch.labels))
-    for batch_ in islice(batches, reuse_steps // 2):  # a memory that holds something
-        step(batch_)
-    rate = 1 / (1 / world.rate(step, batches) + once)
+    # A memory must hold something; else a few small batches do.
+    warm = loader.epoch(1) if reuse_steps else ClickLoader(world.train, NEGATIVES, history, 8, 0).epoch(1)
+    rate = 1 / (1 / world.rate(step, endless(loader), islice(warm, max(3, reuse_steps // 2))) + once)
     some = [NewsSlots.of(batch_, torch.device("cpu")) for batch_ in islice(loader.epoch(0), 20)]
     return rate, sum(len(slots.news) for slots in some) / sum(len(slots.slots) for slots in some)
 
@@ -147,7 +143,7 @@ def pairs_per_second(world: World) -> tuple[float, float]:
 def peak_of_training(world: World) -> None:
     """Fine-tune for a few steps and validate; what it takes is measured from outside."""
     encoder = world.encoder(world.layers, 2)
-    source = encoder.eval().frozen_input(world.source(), world.met())
+    source, _ = world.frozen(encoder)
     task = ClickTask(ClickModel(encoder, NEWS_DIM, QUERY_DIM).to(world.device), source)
     step = trainer(task, lambda batch: len(batch.labels))
     for batch in islice(ClickLoader(world.train, NEGATIVES, HISTORY, 128, 0).epoch(0), 3):

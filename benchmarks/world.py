@@ -6,6 +6,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,28 @@ class World:
         """News that training meets."""
         return np.unique(np.concatenate([self.train.history.values, self.train.candidates.values]))
 
-    def rate(self, step: Callable[[Any], float], batches: Iterator[Any]) -> float:
-        """Units per second: the first step warms up, then as many as fit into the time."""
-        step(next(batches))
+    def frozen(self, encoder: NewsEncoder) -> tuple[NewsInput, float]:
+        """States below the trained layers, and the seconds that computing them takes.
+
+        Only some are computed, and the seconds scaled; the rest is random, which makes no difference to speed.
+        """
+        source, met = self.source(), self.met()
+        some = np.random.default_rng(0).permutation(met)[:1000]
+        encoder.eval()
+        started = time.perf_counter()
+        encoder.frozen_input(source, some)
+        self.wait()
+        seconds = (time.perf_counter() - started) * source.lengths[met].sum() / source.lengths[some].sum()
+        lengths = np.zeros_like(source.lengths)
+        lengths[met] = source.lengths[met]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        size = int(offsets[-1]), encoder.plm.hidden_size
+        return NewsInput(torch.randn(size, dtype=encoder.state_dtype, device=self.device), offsets), seconds
+
+    def rate(self, step: Callable[[Any], float], batches: Iterator[Any], warm: Iterator[Any] | None = None) -> float:
+        """Units per second: some steps warm up, then as many as fit into the time."""
+        for batch in islice(batches, 1) if warm is None else warm:
+            step(batch)
         self.wait()
         units, started = 0.0, time.perf_counter()
         while time.perf_counter() - started < self.seconds:

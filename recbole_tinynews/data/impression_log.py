@@ -142,12 +142,17 @@ class ImpressionLog:
 
     def _save(self, folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for old in folder.parent.glob(folder.name.rsplit("-", 1)[0] + "-*"):
+        for old in set(folder.parent.glob(folder.name.rsplit("-", 1)[0] + "-*")) - {folder}:
             shutil.rmtree(old, ignore_errors=True)
         part = Path(mkdtemp(dir=folder.parent))
         for name, array in self._arrays().items():
             np.save(part / f"{name}.npy", array)
-        part.rename(folder)
+        try:
+            part.rename(folder)
+        except OSError:  # another process was faster
+            shutil.rmtree(part)
+            if not folder.exists():
+                raise
 
     @classmethod
     def _map(cls, folder: Path) -> ImpressionLog:
