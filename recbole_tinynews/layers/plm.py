@@ -89,6 +89,11 @@ class PLM(nn.Module):
         self.layers[self.num_frozen :].requires_grad_(True)
         self.train(self.training)
 
+    def frozen_weights(self) -> dict[str, torch.Tensor]:
+        """Return the weights of the frozen part."""
+        trained = {id(parameter) for parameter in self.parameters() if parameter.requires_grad}
+        return {name: weight for name, weight in self.state_dict(keep_vars=True).items() if id(weight) not in trained}
+
     def train(self, mode: bool = True) -> PLM:
         """Switch dropout in the trained layers; the frozen part stays without."""
         super().train(mode)

@@ -18,10 +18,11 @@ from tqdm.auto import tqdm
 from recbole_tinynews import distributed
 from recbole_tinynews.errors import InputError
 
-__all__ = ["Loader", "LoopSettings", "Task", "save_atomically", "train"]
+__all__ = ["RUNNING", "Loader", "LoopSettings", "Task", "save_atomically", "train"]
 
 Metrics = dict[str, float]
 
+RUNNING = "running.pt"  # state of a task that is being trained, in its folder
 _BATCHES_AHEAD = 2
 _END = object()
 
@@ -108,7 +109,7 @@ def train(
     dict
         The best epoch's validation, or the mean of the loss and its parts in the last epoch.
     """
-    progress = _Progress(task, settings, folder / "running.pt")
+    progress = _Progress(task, settings, folder / RUNNING)
     for epoch in range(progress.epoch, settings.epochs):
         means = _train_epoch(task, loader, epoch, progress, on_step)
         measured = None if validate is None else distributed.from_first(validate())

@@ -20,7 +20,7 @@ from recbole_tinynews.layers.initial import start_from_teacher, start_from_varia
 from recbole_tinynews.losses import MatchingDistillationLoss, MultiTeacherLoss
 from recbole_tinynews.model.build import build_click_model, build_encoder, choose_precision
 from recbole_tinynews.settings import CLICK_KEYS
-from recbole_tinynews.trainer.loop import Loader, LoopSettings, Metrics, Task, train
+from recbole_tinynews.trainer.loop import RUNNING, Loader, LoopSettings, Metrics, Task, train
 from recbole_tinynews.trainer.store import Stage, Weights, checksum
 from recbole_tinynews.trainer.tasks import ClickDistillation, ClickTask, Matching, MatchingDistillation
 
@@ -77,6 +77,7 @@ class Stages:
         self.corpus = corpus
         self.cache = cache
         self.on_step = on_step
+        self._kept: tuple[object, NewsInput] | None = None
         plm = load_plm(config["plm"])
         self._longest_text = plm.longest_text
         self._shared_inputs = {
@@ -96,7 +97,7 @@ class Stages:
         def learn(folder: Path, _: list[Weights]) -> tuple[Weights, Metrics]:
             torch.manual_seed(seed)
             encoder = build_encoder(self.config, layers, settings["trained_layers"])
-            start_from_variance(encoder, self.data.titles, self._sample("principal directions"))
+            self._start(folder, start_from_variance, encoder)
             task = Matching(encoder, *self._texts(settings))
             return self._train(task, self._pairs(settings, seed), settings, folder)
 
@@ -113,7 +114,7 @@ class Stages:
             torch.manual_seed(seed)
             student = build_encoder(self.config, layers, settings["trained_layers"])
             masters = [self._restore(build_encoder(self.config, self.config["teacher_layers"], 0), w) for w in starts]
-            start_from_teacher(student, masters[0], self.data.titles, self._sample("regression onto the teacher"))
+            self._start(folder, start_from_teacher, student, masters[0])
             loss = MatchingDistillationLoss(
                 self.config["news_dim"], len(masters), **{key: settings[key] for key in _LOSS_KEYS}
             ).to(self.config["device"])
@@ -141,7 +142,7 @@ class Stages:
             if starts:
                 self._restore(model.news_encoder, starts[0])
             else:
-                start_from_variance(model.news_encoder, self.data.titles, self._sample("principal directions"))
+                self._start(folder, start_from_variance, model.news_encoder)
             task = ClickTask(model, self._titles_for(model.news_encoder, folder), self._memory(settings))
             return self._train_clicks(task, settings, seed, folder)
 
@@ -209,13 +210,15 @@ class Stages:
         getLogger().info("matching: %d news, %d left out for want of a title or a body", len(pairs), left_out)
         return PairLoader(pairs, settings["num_negatives"], settings["train_batch_size"], seed)
 
-    def _sample(self, purpose: str) -> np.ndarray:
-        """News from which a start is computed."""
+    def _start(self, folder: Path, compute: Callable[..., None], *encoders: NewsEncoder) -> None:
+        """Compute where an encoder starts, unless it goes on from a saved state."""
+        if distributed.from_first((folder / RUNNING).exists()):
+            return
         news = np.arange(1, len(self.data.titles.lengths))
         if len(news) > _LOOK_AT:
             news = np.random.default_rng(0).choice(news, _LOOK_AT, replace=False)
-        getLogger().info("start: %s, from %d titles", purpose, len(news))
-        return news
+        getLogger().info("%s, from %d titles", compute.__name__.replace("_", " "), len(news))
+        compute(*encoders, self.data.titles, news)
 
     def _titles_for(self, encoder: NewsEncoder, folder: Path) -> NewsInput:
         """Titles as the trained layers of an encoder get them: their frozen states, where memory or disk allows."""
@@ -224,9 +227,14 @@ class Stages:
         in_memory = gigabytes <= self.config["frozen_cache_gb"]
         if encoder.plm.num_frozen == 0 or not (in_memory or gigabytes <= self.config["frozen_disk_gb"]):
             return self.data.titles
-        place = "memory" if in_memory else "a file"
-        getLogger().info("keeping the states below the trained layers in %s: %.2f GB", place, gigabytes)
-        return encoder.eval().frozen_input(self.data.titles, self.data.news, None if in_memory else folder)
+        key = checksum(encoder.plm.frozen_weights()), encoder.state_dtype
+        if self._kept is None or self._kept[0] != key:  # teachers that start alike share them
+            self._kept = None
+            place = "memory" if in_memory else "a file"
+            getLogger().info("keeping the states below the trained layers in %s: %.2f GB", place, gigabytes)
+            states = encoder.eval().frozen_input(self.data.titles, self.data.news, None if in_memory else folder)
+            self._kept = key, states
+        return self._kept[1]
 
     def _memory(self, settings: Mapping[str, Any]) -> NewsMemory | None:
         if not settings["reuse_steps"]:

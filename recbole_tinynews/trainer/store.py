@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from recbole_tinynews import distributed
-from recbole_tinynews.trainer.loop import Metrics, save_atomically
+from recbole_tinynews.trainer.loop import RUNNING, Metrics, save_atomically
 
 __all__ = ["Stage", "StageResult", "StageStore", "checksum"]
 
@@ -127,7 +127,7 @@ class StageStore:
             report = {"name": stage.name, "result": result, "seconds": seconds, "inputs": dict(stage.inputs)}
             save_atomically(weights, folder / "weights.pt")
             _write_json(report, folder)
-            (folder / "running.pt").unlink(missing_ok=True)
+            (folder / RUNNING).unlink(missing_ok=True)
         logger.info("%s: done in %.0f s, weights %s", stage.name, seconds, checksum(weights))
         return StageResult(weights, result, seconds)
 

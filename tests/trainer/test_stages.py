@@ -12,8 +12,11 @@ from recbole.data import create_dataset
 from recbole_tinynews import NewsConfig
 from recbole_tinynews.data.dataset import load_impressions
 from recbole_tinynews.data.news_table import NewsTable
+from recbole_tinynews.layers import NewsEncoder
 from recbole_tinynews.model.build import build_click_model, build_encoder
 from recbole_tinynews.model.tinynewsrec import TinyNewsRec
+from recbole_tinynews.trainer import loop as loop_module
+from recbole_tinynews.trainer import stages as stages_module
 from recbole_tinynews.trainer.click_data import ImpressionClicks
 from recbole_tinynews.trainer.stages import Stages
 from recbole_tinynews.trainer.store import StageStore
@@ -132,13 +135,52 @@ def run(world, folder, **changes):
     return {name: store.run(stage) for name, stage in world.plan(**changes).items()}
 
 
-def test_frozen_states_kept_or_recomputed_give_the_same_weights(world, tmp_path):
+@pytest.fixture
+def frozen(monkeypatch) -> list[str]:
+    """Where frozen states were kept, one entry for each time that they were computed."""
+    places: list[str] = []
+    compute = NewsEncoder.frozen_input
+
+    def watched(encoder, source, rows, folder=None):
+        places.append("memory" if folder is None else "file")
+        return compute(encoder, source, rows, folder)
+
+    monkeypatch.setattr(NewsEncoder, "frozen_input", watched)
+    return places
+
+
+def test_frozen_states_in_memory_in_a_file_or_recomputed_give_the_same_weights(world, tmp_path, frozen):
     settings = {"dropout": 0.0, "epochs": 1}
     kept = run(world, tmp_path / "kept", **settings)
-    recomputed = run(world, tmp_path / "recomputed", frozen_cache_gb=0, **settings)
-    for name in NAMES:
-        for key, tensor in kept[name].weights.items():
-            torch.testing.assert_close(recomputed[name].weights[key], tensor, rtol=0, atol=1e-4, msg=f"{name} {key}")
+    for place, more in (("file", {"frozen_cache_gb": 0, "frozen_disk_gb": 1}), ("nowhere", {"frozen_cache_gb": 0})):
+        other = run(world, tmp_path / place, **more, **settings)
+        for name in NAMES:
+            for key, tensor in kept[name].weights.items():
+                torch.testing.assert_close(other[name].weights[key], tensor, rtol=0, atol=1e-4, msg=f"{name} {key}")
+    assert frozen == ["memory", "file"]
+
+
+def test_teachers_that_start_alike_share_their_frozen_states_and_others_do_not(world, tmp_path, frozen):
+    run(world, tmp_path / "alike", epochs=0)
+    assert frozen == ["memory"]
+    run(world, tmp_path / "apart", epochs=0, num_post_trained=2, post_train={"trained_layers": 3})
+    assert frozen == ["memory"] * 3
+
+
+def test_a_start_is_not_computed_for_a_stage_that_goes_on(world, tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(stages_module, "start_from_variance", watched := lambda *_: started.append(1))
+    watched.__name__ = "start_from_variance"
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop_module, "_format", lambda _: interrupt())  # after the first epoch
+    store, stage = StageStore(tmp_path), world.plan(save_seconds=0)["post_train"]
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            store.run(stage)
+    assert started == [1]
 
 
 def test_each_stage_trains_its_last_layers_and_its_heads_and_nothing_else(world, tmp_path):
