@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,6 +32,7 @@ T = TypeVar("T")
 
 _MISTAKE, _FAULT = 1, 70  # exit codes: of the user's, told by the process itself; of the program
 _POLL, _PATIENCE = 0.5, 3.0  # seconds
+_LONGEST_WAIT = timedelta(hours=3)  # for another process, which may read and tokenise a large dataset first
 _VISIBLE_GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # as it was: RecBole sets it for every run
 
 
@@ -58,7 +60,10 @@ def group(device: torch.device) -> Iterator[None]:
     if processes() == 1:
         yield
         return
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type == "cuda":  # each process sees one GPU only, see own_gpu
+        distributed.init_process_group("nccl", device_id=torch.device("cuda", 0), timeout=_LONGEST_WAIT)
+    else:
+        distributed.init_process_group("gloo", timeout=_LONGEST_WAIT)
     yield  # after an error there is nobody left to take leave of
     distributed.destroy_process_group()
 
