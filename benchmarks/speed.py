@@ -128,8 +128,9 @@ How fine-tuning grows, with the defaults otherwise (128 clicks at random, histor
 
 {table(tables.growth, "what", "value", "distinct news a click", "clicks/s")}
 
-Peak memory of fine-tuning and validation, 128 clicks in a batch: {tables.peaks[0]:.2f} GB; with log and catalogue ten
-times as large: {tables.peaks[1]:.2f} GB.
+Peak memory of fine-tuning, 128 clicks in a batch, and of scoring {len(world.valid):,} impressions, with the default
+`frozen_cache_gb`: {tables.peaks[0]:.2f} GB; with the training log and the catalogue ten times as large:
+{tables.peaks[1]:.2f} GB.
 """
 
 
@@ -142,7 +143,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         world = load_world(options, Path(scratch))
         if options.peak:
-            peak_of_training(world.times(options.peak))
+            peak_of_training(world.times(options.peak), world.valid)
             on_gpu = world.device.type == "cuda"
             used = torch.cuda.max_memory_allocated() if on_gpu else _resident()
             print(used / 1e9)
