@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -85,4 +86,4 @@ def impressions_per_second(world: World) -> tuple[float, float]:
     expected = evaluate_in_a_loop(users, news, log)
     plain = len(log) / (time.perf_counter() - started)
     assert all(np.isclose(ours()[name], value, atol=1e-6) for name, value in expected.items())
-    return plain, world.rate(lambda _: float(ours() is not None) * len(log), iter(int, 1))
+    return plain, world.rate(lambda _: float(ours() is not None) * len(log), repeat(None))

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.quality``: what each mechanism that is not exact by construction does to quality.
+"""``python -m benchmarks.quality``: what frozen layers without dropout, other batches and kept vectors do to quality.
 
 A teacher is fine-tuned from the plain encoder, the same but for the mechanism; results go to results/quality.md.
 """
@@ -29,7 +29,7 @@ WAYS: dict[str, tuple[bool, bool, int, int]] = {
     "defaults: frozen layers once, so without dropout there": (False, False, 0, 128),
     "and a user's clicks in one batch": (False, True, 0, 128),
     "and batches of 512": (False, True, 0, 512),
-    "and vectors kept for 20 steps (approximate)": (False, True, 20, 128),
+    "batches of 128, vectors kept for 20 steps (approximate)": (False, True, 20, 128),
 }
 
 

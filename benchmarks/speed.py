@@ -25,7 +25,7 @@ GROUPED, LARGE = {"group_by_user": True}, {"group_by_user": True, "batch": 512}
 # Mechanisms, switched on one after the other, and what else may be switched.
 WAYS: dict[str, dict[str, Any]] = {
     "distinct news, no padding": {"frozen": False},
-    "and frozen layers once (the defaults)": {},
+    "the defaults: and frozen layers once": {},
     "and a user's clicks in one batch": GROUPED,
     "and batches of 512": LARGE,
     "the same, compiled": LARGE | {"compiled": True},
@@ -114,7 +114,7 @@ def report(world: World, dataset: str, tables: Tables) -> str:
 `make bench` on {dataset}: {machine(world)}; encoder of {world.layers} layers, {titles},
 {len(world.train):,} training impressions. `as published` is this package's plain way with the published code's shapes
 ({TITLE} tokens a title, {HISTORY} clicks, nothing shared, float32), measured in the same run, as is the peak of matrix
-products. `now` has all exact mechanisms on and 512 clicks in a batch; `encode` is at {world.layers} layers,
+products. `now` is with a user's clicks together and 512 clicks in a batch (not the defaults, see below); `encode` is at {world.layers} layers,
 `peak_share` what its useful operations reach of the peak. Training: two trained layers, {NEGATIVES} negatives,
 `stage2` with a student of {STUDENT} layers; what is computed once is spread over {EPOCHS} epochs.
 

@@ -157,8 +157,8 @@ class NewsConfig(Config):
         if max(final["nproc"], distributed.processes()) > 1 and not ours:
             raise InputError(f"{self.model} trains in one process: only this package's own models share the work")
         if distributed.processes() > 1:
-            wanted = given.get("gpu_id")
-            final["gpu_id"] = distributed.own_gpu(None if wanted is None else str(wanted).strip("()").replace(" ", ""))
+            if final["use_gpu"]:
+                final["gpu_id"] = distributed.own_gpu(given.get("gpu_id"))
             if not distributed.is_first():
                 final |= {"state": "error", "show_progress": False}
         if not final["use_gpu"]:

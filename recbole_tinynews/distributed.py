@@ -19,13 +19,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import distributed
+import torch.distributed as dist
 
 from recbole_tinynews.errors import InputError
 
 __all__ = [
-    "average_gradients", "from_first", "group", "is_first", "launch", "local_first", "own_gpu", "processes",
-    "separate_randomness", "share", "whole",
+    "average_gradients", "from_first", "group", "is_first", "is_first_here", "launch", "local_first", "own_gpu",
+    "processes", "separate_randomness", "share", "whole",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -46,12 +46,17 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def is_first_here() -> bool:
+    """Whether this process is the first of its machine."""
+    return _local_rank() == 0
+
+
 def _local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def _in_group() -> bool:
-    return distributed.is_available() and distributed.is_initialized()
+    return dist.is_available() and dist.is_initialized()
 
 
 @contextmanager
@@ -61,11 +66,11 @@ def group(device: torch.device) -> Iterator[None]:
         yield
         return
     if device.type == "cuda":  # each process sees one GPU only, see own_gpu
-        distributed.init_process_group("nccl", device_id=torch.device("cuda", 0), timeout=_LONGEST_WAIT)
+        dist.init_process_group("nccl", device_id=torch.device("cuda", 0), timeout=_LONGEST_WAIT)
     else:
-        distributed.init_process_group("gloo", timeout=_LONGEST_WAIT)
+        dist.init_process_group("gloo", timeout=_LONGEST_WAIT)
     yield  # after an error there is nobody left to take leave of
-    distributed.destroy_process_group()
+    dist.destroy_process_group()
 
 
 def launch(number: int, main: Callable[[list[str]], int], arguments: list[str]) -> int:
@@ -76,6 +81,7 @@ def launch(number: int, main: Callable[[list[str]], int], arguments: list[str]) 
     int
         Exit code: 0 if all went well.
     """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -102,6 +108,8 @@ def launch(number: int, main: Callable[[list[str]], int], arguments: list[str]) 
         if failure.exitcode != _MISTAKE:
             print(f"error: process {rank} of {number} died (exit code {failure.exitcode})", file=sys.stderr)
         return 1
+    except SignalException as error:
+        return 128 + int(error.sigval)
     return 0
 
 
@@ -116,18 +124,26 @@ def _exit_with(main: Callable[[list[str]], int], arguments: list[str]) -> None:
         sys.exit(code)
 
 
-def own_gpu(wanted: str | None) -> str:
+def own_gpu(wanted: object) -> str:
     """Which GPU this process uses, of those that the user names or, if none, of those that are visible.
+
+    Parameters
+    ----------
+    wanted : str, int, sequence of these, or None
+        RecBole's ``gpu_id``, as the user gave it.
 
     Raises
     ------
     InputError
         If there are fewer GPUs than processes on this machine.
     """
-    named = wanted or _VISIBLE_GPUS or ",".join(map(str, range(torch.cuda.device_count())))
-    gpus = [gpu for gpu in named.split(",") if gpu]
-    if _local_rank() >= len(gpus) > 0:
-        raise InputError(f"more processes than GPUs ({named}): start as many, or give --use_gpu=False")
+    if wanted is None:
+        wanted = _VISIBLE_GPUS or list(range(torch.cuda.device_count()))
+    named = wanted if isinstance(wanted, (list, tuple)) else str(wanted).split(",")
+    gpus = [str(gpu).strip() for gpu in named if str(gpu).strip()]
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if 0 < len(gpus) < here:
+        raise InputError(f"{here} processes, but {len(gpus)} GPUs: start as many, or give --use_gpu=False")
     return gpus[_local_rank()] if gpus else ""
 
 
@@ -135,10 +151,10 @@ def own_gpu(wanted: str | None) -> str:
 def local_first() -> Iterator[None]:
     """Let one process of each machine go first, so that the others find its caches."""
     if _in_group() and _local_rank() > 0:
-        distributed.barrier()
+        dist.barrier()
     yield
     if _in_group() and _local_rank() == 0:
-        distributed.barrier()
+        dist.barrier()
 
 
 def from_first(value: T) -> T:
@@ -146,13 +162,13 @@ def from_first(value: T) -> T:
     if not _in_group():
         return value
     box: list[Any] = [value if is_first() else None]
-    distributed.broadcast_object_list(box, src=0)
+    dist.broadcast_object_list(box, src=0)
     return box[0]
 
 
 def share(rows: np.ndarray) -> np.ndarray:
     """Return this process's part; of rows in the order of their size, all parts are about as large."""
-    return rows[distributed.get_rank() :: distributed.get_world_size()] if _in_group() else rows
+    return rows[dist.get_rank() :: dist.get_world_size()] if _in_group() else rows
 
 
 def whole(part: torch.Tensor) -> torch.Tensor:
@@ -168,12 +184,12 @@ class _Whole(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, part: torch.Tensor) -> torch.Tensor:
         result = part.clone()
-        distributed.all_reduce(result)
+        dist.all_reduce(result)
         return result
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
-        return gradient * distributed.get_world_size()
+        return gradient * dist.get_world_size()
 
 
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
@@ -182,8 +198,9 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
         return
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trained]
-    message = torch.cat([gradient.flatten() for gradient in gradients]) / distributed.get_world_size()
-    distributed.all_reduce(message)
+    message = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(message)
+    message /= dist.get_world_size()
     for parameter, values in zip(trained, message.split([p.numel() for p in trained]), strict=True):
         parameter.grad = values.view_as(parameter)
 
@@ -191,4 +208,4 @@ def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
 def separate_randomness() -> None:
     """Let each process draw its own dropout, from the state that all have in common."""
     if not is_first():
-        torch.manual_seed(int(torch.randint(2**62, ())) + distributed.get_rank())
+        torch.manual_seed(int(torch.randint(2**62, ())) + dist.get_rank())

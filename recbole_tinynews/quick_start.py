@@ -72,6 +72,8 @@ def run(
 def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path]:
     """Return the result and the file that it was written to."""
     started = perf_counter()
+    if config["nproc"] > 1 and distributed.processes() == 1:
+        raise InputError("nproc is for run_recbole.py; a program of your own is started by torchrun")
     _check_paths(config)
     with _logging(config), distributed.group(config["device"]):
         init_seed(config["seed"], config["reproducibility"])
@@ -128,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return distributed.launch(config["nproc"], main, arguments)
         result, path = _run(config, saved=True)
     except InputError as error:
-        if distributed.is_first():
+        if distributed.is_first_here():
             print(f"error: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:  # a few of RecBole's models need more than RecBole
@@ -252,6 +254,8 @@ def _logging(config: NewsConfig) -> Iterator[None]:
 
 def _to_log_file(message: object) -> None:
     """Log what is too long for the screen."""
+    if not distributed.is_first():
+        return
     for handler in _logger.handlers:
         if isinstance(handler, logging.FileHandler):
             handler.handle(_logger.makeRecord("root", logging.INFO, __file__, 0, str(message), (), None))

@@ -16,6 +16,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from recbole_tinynews import InputError, NewsConfig, distributed
+from recbole_tinynews import run as run_in_python
 from tests.plm_fixtures import TINYNEWSREC_SETTINGS
 
 ROOT = Path(__file__).parent.parent
@@ -85,8 +86,10 @@ def test_two_processes_give_the_losses_metrics_and_weights_of_one(news):
         assert len(list((Path(folder) / "saved").glob("*.pth"))) == 1
 
 
-def test_when_a_process_dies_all_end_and_the_next_run_goes_on(news):
-    run = start(ALONE, "two", "--nproc=2", epochs=2000, save_seconds=0, **news)
+def test_when_a_process_dies_all_end_and_the_next_run_goes_on_to_the_weights_of_an_uninterrupted_one(news):
+    news = news | {"epochs": 40}
+    finish(start(ALONE, "one", **news))
+    run = start(ALONE, "two", "--nproc=2", save_seconds=0, **news)
     waiting_until = time.monotonic() + 200
     while not list(Path("two").rglob("teacher_1*/running.pt")):
         assert run.poll() is None, run.communicate()
@@ -100,8 +103,12 @@ def test_when_a_process_dies_all_end_and_the_next_run_goes_on(news):
     errors = [line for line in err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
     assert errors[0].endswith("of 2 died (exit code -9)")
-    out = finish(start(ALONE, "two", "--nproc=2", epochs=2, **news))
-    assert "result: " in out
+    next_run = start(ALONE, "two", "--nproc=2", **news)
+    _, err = next_run.communicate(timeout=300)
+    assert next_run.returncode == 0
+    assert "resumed at epoch" in err
+    for name, values in weights("one").items():
+        torch.testing.assert_close(weights("two")[name], values, atol=1e-3, rtol=1e-3, msg=name)
 
 
 def test_a_mistake_is_told_once(news):
@@ -118,7 +125,8 @@ def test_models_of_recbole_are_refused_in_several_processes(tiny):
 
 
 @pytest.mark.parametrize(
-    ("local_rank", "wanted", "gpu"), [(0, "2,5", "2"), (1, "2,5", "5"), (1, None, "7"), (0, "", "6")]
+    ("local_rank", "wanted", "gpu"),
+    [(0, "2,5", "2"), (1, "2,5", "5"), (1, [2, 5], "5"), (1, (2, 5), "5"), (1, None, "7"), (0, "", "")],
 )
 def test_each_process_takes_its_own_gpu(monkeypatch, local_rank, wanted, gpu):
     monkeypatch.setenv("LOCAL_RANK", str(local_rank))
@@ -126,7 +134,22 @@ def test_each_process_takes_its_own_gpu(monkeypatch, local_rank, wanted, gpu):
     assert distributed.own_gpu(wanted) == gpu
 
 
-def test_more_processes_than_gpus_are_refused(monkeypatch):
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    with pytest.raises(InputError, match="more processes than GPUs"):
-        distributed.own_gpu("3")
+@pytest.mark.parametrize("local_rank", ["0", "1"])
+def test_more_processes_than_gpus_are_refused_in_each_of_them(monkeypatch, local_rank):
+    monkeypatch.setenv("LOCAL_RANK", local_rank)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="2 processes, but 1 GPUs"):
+        distributed.own_gpu(3)
+
+
+def test_without_a_gpu_the_number_of_processes_is_free(tiny, monkeypatch):
+    for name, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(distributed, "_VISIBLE_GPUS", "0")
+    config = NewsConfig("TinyNewsRec", "tiny", config_dict=TINYNEWSREC_SETTINGS | {"use_gpu": False})
+    assert config["device"].type == "cpu"
+
+
+def test_a_program_is_told_that_nproc_is_not_for_it(tiny):
+    with pytest.raises(InputError, match="torchrun"):
+        run_in_python("TinyNewsRec", "tiny", config_dict=TINYNEWSREC_SETTINGS | {"nproc": 2, "use_gpu": False})

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 import pandas as pd
@@ -137,9 +137,9 @@ def tokenize(
     tokens = Ragged.from_rows(rows)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-            np.savez(part, values=tokens.values, offsets=tokens.offsets)
-        Path(part.name).replace(file)
+        part = file.with_suffix(f".{os.getpid()}.part.npz")
+        np.savez(part, values=tokens.values, offsets=tokens.offsets)
+        part.replace(file)
     return tokens
 
 

@@ -119,8 +119,8 @@ class ClickModel(nn.Module):
     def score_impressions(self, source: NewsInput, log: ImpressionLog, history_length: int) -> np.ndarray:
         """Score all candidates of all impressions.
 
-        Each news is encoded once, and so is each distinct history among some ten thousand impressions. Takes 8 bytes a
-        candidate and the vectors of the news, however long the log.
+        Each news is encoded once, and so is each distinct history among some ten thousand impressions. Beside 8
+        bytes a candidate and the vectors of the news, memory does not grow with the log.
 
         Returns
         -------

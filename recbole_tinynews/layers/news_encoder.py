@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,8 +21,8 @@ from recbole_tinynews.layers.plm import PLM, Groups
 
 __all__ = ["NewsEncoder", "NewsInput"]
 
-# Numbers that one layer keeps of a token for the backward pass, in sizes of its state: measured with BERT, GELU and
-# dropout, and rounded up.
+# Numbers that one layer keeps of a token for the backward pass, in sizes of its state; an estimate for texts as short
+# as titles: attention keeps more of long ones.
 _KEPT_STATES = 24
 
 
@@ -73,8 +74,9 @@ class NewsEncoder(nn.Module):
     max_tokens : int
         Most tokens that go through the encoder at once.
     memory_gb : float, optional
-        Memory for what the backward pass needs. A batch that needs more goes through the encoder in packs that do
-        not, each of which is computed once more for the backward pass. No limit if not given.
+        Memory for what the backward pass through one call needs, by an estimate for texts as short as titles. A batch
+        that needs more goes through in packs that do not, each of which is computed once more for the backward pass.
+        No limit if not given.
     """
 
     def __init__(
@@ -201,4 +203,5 @@ def _mapped(size: tuple[int, int], dtype: torch.dtype, folder: Path) -> torch.Te
     """Make a tensor in a file without a name, which is gone with the process."""
     bytes_of_row = size[1] * dtype.itemsize
     with TemporaryFile(dir=folder) as file:
+        os.posix_fallocate(file.fileno(), 0, size[0] * bytes_of_row)  # a full disk is an error now, not a crash later
         return torch.from_numpy(np.memmap(file, np.uint8, "w+", shape=(size[0], bytes_of_row))).view(dtype)

@@ -27,7 +27,7 @@ from recbole_tinynews.trainer.tasks import ClickDistillation, ClickTask, Matchin
 __all__ = ["ClickData", "Stages"]
 
 _LOOK_AT = 20_000  # news from which a start is computed
-_MODEL_KEYS = ("news_dim", "query_dim", "dropout", "max_tokens", "memory_gb", "compile", "title_length")
+_MODEL_KEYS = ("news_dim", "query_dim", "dropout", "title_length")
 _LOSS_KEYS = ("temperature", "distill_weight", "embedding_weight", "target_weight")
 _NOT_THE_MODEL = ("_name_or_path", "transformers_version")
 _LOOP_KEYS = ("save_seconds", "show_progress")  # change nothing in the result
@@ -97,7 +97,7 @@ class Stages:
         def learn(folder: Path, _: list[Weights]) -> tuple[Weights, Metrics]:
             torch.manual_seed(seed)
             encoder = build_encoder(self.config, layers, settings["trained_layers"])
-            self._start(folder, start_from_variance, encoder)
+            self._start(folder, "principal directions", start_from_variance, encoder)
             task = Matching(encoder, *self._texts(settings))
             return self._train(task, self._pairs(settings, seed), settings, folder)
 
@@ -114,7 +114,7 @@ class Stages:
             torch.manual_seed(seed)
             student = build_encoder(self.config, layers, settings["trained_layers"])
             masters = [self._restore(build_encoder(self.config, self.config["teacher_layers"], 0), w) for w in starts]
-            self._start(folder, start_from_teacher, student, masters[0])
+            self._start(folder, "regression onto the teacher", start_from_teacher, student, masters[0])
             loss = MatchingDistillationLoss(
                 self.config["news_dim"], len(masters), **{key: settings[key] for key in _LOSS_KEYS}
             ).to(self.config["device"])
@@ -142,7 +142,7 @@ class Stages:
             if starts:
                 self._restore(model.news_encoder, starts[0])
             else:
-                self._start(folder, start_from_variance, model.news_encoder)
+                self._start(folder, "principal directions", start_from_variance, model.news_encoder)
             task = ClickTask(model, self._titles_for(model.news_encoder, folder), self._memory(settings))
             return self._train_clicks(task, settings, seed, folder)
 
@@ -210,14 +210,14 @@ class Stages:
         getLogger().info("matching: %d news, %d left out for want of a title or a body", len(pairs), left_out)
         return PairLoader(pairs, settings["num_negatives"], settings["train_batch_size"], seed)
 
-    def _start(self, folder: Path, compute: Callable[..., None], *encoders: NewsEncoder) -> None:
+    def _start(self, folder: Path, purpose: str, compute: Callable[..., None], *encoders: NewsEncoder) -> None:
         """Compute where an encoder starts, unless it goes on from a saved state."""
         if distributed.from_first((folder / RUNNING).exists()):
             return
         news = np.arange(1, len(self.data.titles.lengths))
         if len(news) > _LOOK_AT:
             news = np.random.default_rng(0).choice(news, _LOOK_AT, replace=False)
-        getLogger().info("%s, from %d titles", compute.__name__.replace("_", " "), len(news))
+        getLogger().info("start: %s, from %d titles", purpose, len(news))
         compute(*encoders, self.data.titles, news)
 
     def _titles_for(self, encoder: NewsEncoder, folder: Path) -> NewsInput:
@@ -226,6 +226,7 @@ class Stages:
         gigabytes = size / 2**30
         in_memory = gigabytes <= self.config["frozen_cache_gb"]
         if encoder.plm.num_frozen == 0 or not (in_memory or gigabytes <= self.config["frozen_disk_gb"]):
+            self._kept = None
             return self.data.titles
         key = checksum(encoder.plm.frozen_weights()), encoder.state_dtype
         if self._kept is None or self._kept[0] != key:  # teachers that start alike share them

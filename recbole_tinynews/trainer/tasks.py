@@ -103,6 +103,11 @@ class ClickTask(Task):
         self.titles = titles
         self.memory = memory
 
+    @property
+    def device(self) -> torch.device:
+        """Where the student is; frozen states may be elsewhere."""
+        return self.student.news_encoder.dense.weight.device
+
     def score(self, slots: NewsSlots) -> ClickScores:
         """What the student says about a batch."""
         if self.memory is None:
@@ -111,7 +116,7 @@ class ClickTask(Task):
 
     def forward(self, batch: ClickBatch) -> dict[str, torch.Tensor]:
         """Cross-entropy over the candidates."""
-        output = self.score(NewsSlots.of(batch, self.titles.values.device))
+        output = self.score(NewsSlots.of(batch, self.device))
         return {"loss": cross_entropy(output.scores, batch.labels.to(output.scores.device))}
 
 
@@ -150,7 +155,7 @@ class ClickDistillation(ClickTask):
 
     def forward(self, batch: ClickBatch) -> dict[str, torch.Tensor]:
         """Loss and parts of :class:`MultiTeacherLoss`, and omega."""
-        slots = NewsSlots.of(batch, self.titles.values.device)
+        slots = NewsSlots.of(batch, self.device)
         student = self.score(slots)
         with torch.no_grad():
             vectors = self.teacher_news[0][:, torch.from_numpy(slots.news)]

@@ -169,8 +169,7 @@ def test_teachers_that_start_alike_share_their_frozen_states_and_others_do_not(w
 
 def test_a_start_is_not_computed_for_a_stage_that_goes_on(world, tmp_path, monkeypatch):
     started = []
-    monkeypatch.setattr(stages_module, "start_from_variance", watched := lambda *_: started.append(1))
-    watched.__name__ = "start_from_variance"
+    monkeypatch.setattr(stages_module, "start_from_variance", lambda *_: started.append(1))
 
     def interrupt():
         raise KeyboardInterrupt
