@@ -114,9 +114,12 @@ def report(world: World, dataset: str, tables: Tables) -> str:
 `make bench` on {dataset}: {machine(world)}; encoder of {world.layers} layers, {titles},
 {len(world.train):,} training impressions. `as published` is this package's plain way with the published code's shapes
 ({TITLE} tokens a title, {HISTORY} clicks, nothing shared, float32), measured in the same run, as is the peak of matrix
-products. `now` is with a user's clicks together and 512 clicks in a batch (not the defaults, see below); `encode` is at {world.layers} layers,
-`peak_share` what its useful operations reach of the peak. Training: two trained layers, {NEGATIVES} negatives,
-`stage2` with a student of {STUDENT} layers; what is computed once is spread over {EPOCHS} epochs.
+products. `now` is with a user's clicks together and 512 clicks in a batch (not the defaults, see below);
+`encode` is at {world.layers} layers, `peak_share` what its useful operations reach of the peak; `evaluate` is
+metrics from given vectors, against a loop with sklearn. Training: two trained layers, {NEGATIVES} negatives,
+`stage2` with a student of {STUDENT} layers; what is computed once is spread over {EPOCHS} epochs. A figure takes
+{world.seconds:g} s or one step, if that is longer; settings that stand in two tables show how far two measurements
+differ.
 
 {table(rows, "what", "unit", "as published", "now", "ratio")}
 
