@@ -170,8 +170,11 @@ class NewsConfig(Config):
         final["MAX_ITEM_LIST_LENGTH"] = final["history_length"]
         negatives = self.internal_config_dict["train_neg_sample_args"] | (final["train_neg_sample_args"] or {})
         final["train_neg_sample_args"] = {**negatives, "sample_num": final["num_negatives"]}
-        if not self.impressions:  # its batches count pairs of a click and a negative
-            final["train_batch_size"] *= final["num_negatives"]
+        if not self.impressions:
+            final["train_batch_size"] *= final["num_negatives"]  # RecBole counts pairs of a click and a negative
+            columns = (final["load_col"] or {}).get("inter")
+            if columns and final["TIME_FIELD"] not in columns and "load_col" not in self.external_config_dict:
+                final["load_col"] = {**final["load_col"], "inter": [*columns, final["TIME_FIELD"]]}
 
     def _put_variant_under(self, folder: Path) -> None:
         """Apply the settings of a version of the paper; v1 is what the model's own file says."""

@@ -171,6 +171,14 @@ def test_a_dataset_without_impressions_has_num_negatives_sampled_news_beside_eac
     assert batch.candidates.shape[1] == 1 + PLMNR_SETTINGS["num_negatives"]
 
 
+def test_a_dataset_without_impressions_needs_no_settings_of_its_own(tmp_path, monkeypatch, plm_folder):
+    monkeypatch.chdir(tmp_path)
+    write_news(write_dataset(tmp_path / "dataset", splits=()))
+    plain = build(str(plm_folder))
+    assert plain.config["load_col"]["inter"] == ["user_id", "item_id", "timestamp"]
+    assert len(plain.loaders) == 3
+
+
 def test_impressions_are_scored_by_the_model_itself_as_a_loop_would(tiny, plm_folder):
     write_news(tiny)
     run = build(str(plm_folder))
