@@ -31,7 +31,7 @@ __all__ = [
 T = TypeVar("T")
 
 _MISTAKE, _FAULT = 1, 70  # exit codes: of the user's, told by the process itself; of the program
-_POLL, _PATIENCE = 0.5, 3.0  # seconds
+_POLL, _PATIENCE = 0.5, 10.0  # seconds
 _LONGEST_WAIT = timedelta(hours=3)  # for another process, which may read and tokenise a large dataset first
 _VISIBLE_GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # as it was: RecBole sets it for every run
 
@@ -121,7 +121,9 @@ def _exit_with(main: Callable[[list[str]], int], arguments: list[str]) -> None:
         traceback.print_exc()
         code = _FAULT
     if code:
-        sys.exit(code)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # at once: the others see the connection break before an orderly end is over
 
 
 def own_gpu(wanted: object) -> str:
