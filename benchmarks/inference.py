@@ -12,7 +12,6 @@ import torch
 from benchmarks.as_published import PlainNewsEncoder, evaluate_in_a_loop
 from benchmarks.world import NEWS_DIM, TITLE, World
 from recbole_tinynews.evaluator import impression_metrics
-from recbole_tinynews.layers import load_plm
 
 
 def matrix_peak(world: World) -> float:
@@ -38,8 +37,7 @@ def matrix_peak(world: World) -> float:
 
 def operations(world: World, lengths: np.ndarray, layers: int) -> float:
     """Useful operations of one pass over texts: products of the layers and of attention, two for each weight."""
-    config = load_plm(world.plm).model.config
-    hidden, inner = config.hidden_size, config.intermediate_size
+    hidden, inner = world.shape.hidden_size, world.shape.intermediate_size
     linear = 2 * layers * (4 * hidden * hidden + 2 * hidden * inner) * lengths.sum()
     attention = 2 * layers * 2 * hidden * np.square(lengths.astype(np.float64)).sum()
     return float(linear + attention)

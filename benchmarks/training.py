@@ -144,8 +144,8 @@ def pairs_per_second(world: World) -> tuple[float, float]:
 def peak_of_training(world: World, valid: ImpressionLog) -> None:
     """Fine-tune for a few steps and validate, with the default limits; what it takes is measured from outside."""
     encoder = world.encoder(world.layers, 2)
-    states = world.titles.lengths[world.met()].sum() * encoder.plm.hidden_size * encoder.state_dtype.itemsize
-    source = world.frozen(encoder)[0] if states <= FROZEN_CACHE_GB * 2**30 else world.source()
+    fits = encoder.frozen_bytes(world.source(), world.met()) <= FROZEN_CACHE_GB * 2**30
+    source = world.frozen(encoder)[0] if fits else world.source()
     task = ClickTask(ClickModel(encoder, NEWS_DIM, QUERY_DIM).to(world.device), source)
     step = trainer(task, lambda batch: len(batch.labels))
     for batch in islice(ClickLoader(world.train, NEGATIVES, HISTORY, 128, 0).epoch(0), 3):

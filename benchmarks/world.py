@@ -6,13 +6,14 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import BertConfig, BertModel
+from transformers import AutoConfig, BertConfig, BertModel, PretrainedConfig
 
 from recbole_tinynews.data.clicks import ClickLoader
 from recbole_tinynews.data.impression_log import ImpressionLog
@@ -42,8 +43,8 @@ class World:
     ----------
     plm : str
         Folder of the encoder.
-    texts, corpus : NewsTable
-        News of the dataset, and what is matched in post-training.
+    corpus : NewsTable
+        What is matched in post-training.
     titles : Ragged
         Tokens of the dataset's titles.
     train, valid : ImpressionLog
@@ -55,7 +56,6 @@ class World:
     """
 
     plm: str
-    texts: NewsTable
     corpus: NewsTable
     titles: Ragged
     train: ImpressionLog
@@ -68,10 +68,15 @@ class World:
         """What ``precision: auto`` means here."""
         return choose_precision("auto", self.device)
 
+    @cached_property
+    def shape(self) -> PretrainedConfig:
+        """Sizes of the encoder."""
+        return AutoConfig.from_pretrained(self.plm)
+
     @property
     def layers(self) -> int:
         """Depth of the encoder, and of the teachers."""
-        return load_plm(self.plm).model.config.num_hidden_layers
+        return self.shape.num_hidden_layers
 
     def encoder(self, layers: int, trained: int, **more: Any) -> NewsEncoder:
         """Build our news encoder."""
@@ -173,7 +178,6 @@ def load_world(options: Namespace, scratch: Path) -> World:
         logs.append(ImpressionLog.load(path, users, items))
     return World(
         plm=plm,
-        texts=texts,
         corpus=texts if options.corpus is None else NewsTable.load(options.data_path / options.corpus),
         titles=tokenize(texts.titles, load_tokenizer(plm), TITLE),
         train=logs[0],

@@ -2,7 +2,7 @@
 
 All processes go through the same batches, and each encodes its share of a batch's distinct news; the vectors are put
 together, and what follows (user vectors, losses, metrics) is so little work that each process does it all. So a batch
-is the same however many processes there are, and no news is encoded twice.
+is the same however many processes there are, and its trained layers run once for each news.
 """
 
 from __future__ import annotations
@@ -159,11 +159,11 @@ def local_first() -> Iterator[None]:
         dist.barrier()
 
 
-def from_first(value: T) -> T:
-    """Return the first process's value in all of them."""
+def from_first(make: Callable[[], T]) -> T:
+    """Call ``make`` in the first process, and return in all of them what it gave."""
     if not _in_group():
-        return value
-    box: list[Any] = [value if is_first() else None]
+        return make()
+    box: list[Any] = [make() if is_first() else None]
     dist.broadcast_object_list(box, src=0)
     return box[0]
 

@@ -79,6 +79,7 @@ def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path]:
         init_seed(config["seed"], config["reproducibility"])
         with distributed.local_first():
             data = _load(config)
+            # Again, so that the network does not depend on what reading has drawn.
             init_seed(config["seed"], config["reproducibility"])
             network = config.model_class(config, data.dataset).to(config["device"])
         _to_log_file(network)

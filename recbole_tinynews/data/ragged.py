@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Ragged", "places"]
+__all__ = ["Ragged", "chunks", "places"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,18 @@ def places(offsets: np.ndarray, rows: np.ndarray) -> np.ndarray:
     [3, 4, 0, 1, 2]
     """
     return _ranges(offsets[rows], offsets[rows + 1])
+
+
+def chunks(total: int, size: int) -> Iterator[tuple[int, int]]:
+    """Cut ``range(total)`` into pieces of at most ``size``: the start and the end of each.
+
+    Examples
+    --------
+    >>> list(chunks(5, 2))
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    for start in range(0, total, size):
+        yield start, min(start + size, total)
 
 
 def _ranges(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:

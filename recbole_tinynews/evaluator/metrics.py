@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recbole_tinynews.data.impression_log import ImpressionLog
+from recbole_tinynews.data.ragged import chunks
 from recbole_tinynews.errors import InputError
 
 __all__ = ["METRICS", "evaluated", "impression_metrics", "rate"]
@@ -85,7 +86,24 @@ def impression_metrics(
     labels = np.asarray(labels)
     offsets = np.asarray(offsets, dtype=np.int64)
     _check(scores, labels, offsets)
+    result: dict[str, np.ndarray] = {}
+    for name in ("auc", "mrr", *(f"ndcg@{k}" for k in ks)):
+        result[name] = np.full(len(offsets) - 1, np.nan)
+    for start, stop in chunks(len(offsets) - 1, _IMPRESSIONS_AT_ONCE):
+        rows = slice(offsets[start], offsets[stop])
+        part = _metrics_of_rows(scores[rows], labels[rows], offsets[start : stop + 1] - offsets[start], ks)
+        for name, values in part.items():
+            result[name][start:stop] = values
+    if per_impression:
+        return result
+    counts = ~np.isnan(result["auc"])
+    return {name: float(values[counts].mean()) if counts.any() else np.nan for name, values in result.items()}
 
+
+def _metrics_of_rows(
+    scores: np.ndarray, labels: np.ndarray, offsets: np.ndarray, ks: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """Metrics of each impression, NaN where it is not evaluated."""
     rows = len(offsets) - 1
     row_of = np.repeat(np.arange(rows), np.diff(offsets))
     order = np.lexsort((-scores, row_of))
@@ -126,9 +144,7 @@ def impression_metrics(
         discount = np.where(ranks <= k, 1 / np.log2(ranks + 1), 0)
         ideal = np.concatenate([[0.0], np.cumsum(discount)])[clicks_in.astype(np.int64)]
         result[f"ndcg@{k}"] = _ratio(per_row(clicks * mean_over_ranks(discount)), ideal, counts)
-    if per_impression:
-        return result
-    return {name: float(values[counts].mean()) if counts.any() else np.nan for name, values in result.items()}
+    return result
 
 
 def rate(scores: np.ndarray, log: ImpressionLog) -> dict[str, float]:
@@ -139,17 +155,10 @@ def rate(scores: np.ndarray, log: ImpressionLog) -> dict[str, float]:
     InputError
         If no impression has both a clicked and a not-clicked candidate, or as for `impression_metrics`.
     """
-    offsets = np.asarray(log.candidates.offsets)
-    _check(scores, log.labels, offsets)
-    parts = []
-    for start in range(0, max(len(log), 1), _IMPRESSIONS_AT_ONCE):
-        of_part = offsets[start : start + _IMPRESSIONS_AT_ONCE + 1]
-        rows = slice(of_part[0], of_part[-1])
-        parts.append(impression_metrics(scores[rows], log.labels[rows], of_part - of_part[0], per_impression=True))
-    values = {name: np.concatenate([part[name] for part in parts]) for name in METRICS}
-    if np.isnan(values["auc"]).all():
+    result = impression_metrics(scores, log.labels, log.candidates.offsets)
+    if np.isnan(result["auc"]):
         raise InputError("no impression has both a clicked and a not-clicked candidate: nothing to evaluate")
-    return {name: float(np.nanmean(of_metric)) for name, of_metric in values.items()}
+    return result
 
 
 def evaluated(labels: npt.ArrayLike, offsets: npt.ArrayLike) -> np.ndarray:

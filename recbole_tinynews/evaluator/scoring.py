@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 
 from recbole_tinynews.data.impression_log import ImpressionLog
-from recbole_tinynews.data.ragged import Ragged, places
+from recbole_tinynews.data.ragged import Ragged, chunks, places
 from recbole_tinynews.errors import InputError
 
 __all__ = ["score_impressions"]
@@ -135,7 +134,7 @@ def _score_all_items(
     by_number = np.argsort(number, kind="stable")
     bounds = np.searchsorted(number[by_number], np.arange(len(first) + 1))
     at_once = max(1, min(config["eval_batch_size"], _SCORES_AT_ONCE // model.n_items))
-    for start, stop in _chunks(len(first), at_once):
+    for start, stop in chunks(len(first), at_once):
         matrix = model.full_sort_predict(inputs.users_of(first[start:stop]).to(config["device"]))
         matrix = matrix.reshape(stop - start, -1).cpu().numpy()
         impressions = by_number[bounds[start] : bounds[stop]]
@@ -150,13 +149,8 @@ def _score_candidates(
 ) -> np.ndarray:
     items, offsets = log.candidates.values, log.candidates.offsets
     scores = np.empty(len(items))
-    for start, stop in _chunks(len(items), config["eval_batch_size"]):
+    for start, stop in chunks(len(items), config["eval_batch_size"]):
         impressions = np.searchsorted(offsets, np.arange(start, stop), side="right") - 1
         rows = inputs.candidates_of(impressions, np.asarray(items[start:stop]))
         scores[start:stop] = model.predict(rows.to(config["device"])).reshape(-1).cpu().numpy()
     return scores
-
-
-def _chunks(total: int, size: int) -> Iterator[tuple[int, int]]:
-    for start in range(0, total, size):
-        yield start, min(start + size, total)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch.nn.functional import embedding
 
 from recbole_tinynews.data.clicks import ClickBatch
 from recbole_tinynews.data.impression_log import ImpressionLog
-from recbole_tinynews.data.ragged import Ragged
+from recbole_tinynews.data.ragged import Ragged, chunks
 from recbole_tinynews.layers.attention import AdditiveAttention
 from recbole_tinynews.layers.news_encoder import NewsEncoder, NewsInput
 
@@ -106,12 +105,19 @@ class ClickModel(nn.Module):
         self.train(was_training)
         return vectors
 
+    def news_table(self, source: NewsInput, rows: np.ndarray) -> torch.Tensor:
+        """Encode news for use, as rows of a table of all news, shape (news, news_dim); the others are zero."""
+        encoded = self.encode_news(source, rows)
+        table = encoded.new_zeros(len(source.lengths), encoded.shape[1])
+        table[torch.from_numpy(rows)] = encoded
+        return table
+
     @torch.no_grad()
     def encode_users(self, vectors: torch.Tensor, history: Ragged) -> torch.Tensor:
         """Encode users from a table of news vectors (row 0 is padding), shape (len(history), news_dim)."""
         parts = []
-        for rows in _chunks(len(history), _IMPRESSIONS_AT_ONCE):
-            clicks = torch.from_numpy(history.take(rows).padded()).to(vectors.device)
+        for start, stop in chunks(len(history), _IMPRESSIONS_AT_ONCE):
+            clicks = torch.from_numpy(history.take(np.arange(start, stop)).padded()).to(vectors.device)
             parts.append(self.user_encoder(embedding(clicks, vectors), clicks > 0))
         return torch.cat(parts)
 
@@ -127,32 +133,22 @@ class ClickModel(nn.Module):
         float64 ndarray of shape (candidates,)
             Aligned with ``log.candidates.values``.
         """
-        offsets = log.candidates.offsets
+        blocks = [np.arange(*block) for block in chunks(len(log), _HISTORIES_AT_ONCE)]
         met = np.zeros(len(source.lengths), dtype=bool)
-        for rows in _chunks(len(log), _HISTORIES_AT_ONCE):
+        for rows in blocks:
             met[log.history.take(rows).last(history_length).values] = True
             met[log.candidates.take(rows).values] = True
-        news = np.flatnonzero(met)
-        encoded = self.encode_news(source, news)
-        vectors = encoded.new_zeros(len(met), encoded.shape[1])
-        vectors[torch.from_numpy(news).to(vectors.device)] = encoded
+        vectors = self.news_table(source, np.flatnonzero(met))
 
-        scores = np.empty(int(offsets[-1]))
-        for rows in _chunks(len(log), _HISTORIES_AT_ONCE):
+        scores = [np.empty(0)]
+        for rows in blocks:
             histories, history_of = _distinct_rows(log.history.take(rows).last(history_length))
             users = self.encode_users(vectors, histories)
-            for part in _chunks(len(rows), _IMPRESSIONS_AT_ONCE):
-                shown = log.candidates.take(rows[part])
-                user = users[torch.from_numpy(history_of[part][shown.row_of]).to(users.device)]
-                candidates = vectors[torch.from_numpy(shown.values.astype(np.int64)).to(vectors.device)]
-                first = offsets[rows[part[0]]]
-                scores[first : first + len(shown.values)] = (candidates * user).sum(dim=-1).double().cpu().numpy()
-        return scores
-
-
-def _chunks(total: int, size: int) -> Iterator[np.ndarray]:
-    for start in range(0, total, size):
-        yield np.arange(start, min(start + size, total))
+            for start, stop in chunks(len(rows), _IMPRESSIONS_AT_ONCE):
+                shown = log.candidates.take(rows[start:stop])
+                user = users[torch.from_numpy(history_of[start:stop][shown.row_of])]
+                scores.append((vectors[torch.from_numpy(shown.values)] * user).sum(dim=-1).double().cpu().numpy())
+        return np.concatenate(scores)
 
 
 def _distinct_rows(rows: Ragged) -> tuple[Ragged, np.ndarray]:

@@ -157,7 +157,7 @@ class NewsEncoder(nn.Module):
         Returns
         -------
         NewsInput
-            ``4 * hidden`` bytes a token (half of it in bfloat16).
+            Takes :meth:`frozen_bytes`.
         """
         kept = np.zeros_like(source.lengths)
         kept[rows] = source.lengths[rows]
@@ -173,6 +173,10 @@ class NewsEncoder(nn.Module):
                 computed = self._states(source, part, groups)
                 states[torch.from_numpy(places(offsets, part))] = computed.to(states.device)
         return NewsInput(states, offsets)
+
+    def frozen_bytes(self, source: NewsInput, rows: np.ndarray) -> int:
+        """Size of the frozen states of the given news: ``4 * hidden`` bytes a token, half of it in bfloat16."""
+        return int(source.lengths[rows].sum()) * self.plm.hidden_size * self.state_dtype.itemsize
 
     @property
     def state_dtype(self) -> torch.dtype:

@@ -104,8 +104,7 @@ class PLMNR(SequentialRecommender):
     @torch.no_grad()
     def _all_news(self) -> torch.Tensor:
         if self._vectors is None:
-            vectors = self.click_model.encode_news(self.titles, np.arange(1, self.n_items))
-            self._vectors = torch.cat([vectors.new_zeros(1, vectors.shape[1]), vectors])
+            self._vectors = self.click_model.news_table(self.titles, np.arange(1, self.n_items))
         return self._vectors
 
     def _users(self, interaction: Interaction) -> torch.Tensor:

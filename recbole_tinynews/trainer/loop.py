@@ -112,7 +112,7 @@ def train(
     progress = _Progress(task, settings, folder / RUNNING)
     for epoch in range(progress.epoch, settings.epochs):
         means = _train_epoch(task, loader, epoch, progress, on_step)
-        measured = None if validate is None else distributed.from_first(validate())
+        measured = None if validate is None else _measure(validate)
         result = means if measured is None else measured
         getLogger().info("%s epoch %d: %s", folder.name, epoch + 1, _format(result))
         progress.finish_epoch(result, None if measured is None else measured[settings.valid_metric])
@@ -153,6 +153,12 @@ def _train_epoch(
     return progress.means()
 
 
+def _measure(validate: Callable[[], Metrics | None]) -> Metrics | None:
+    """Validate in all processes, which share the work, and let all believe the first: they must agree on an epoch."""
+    measured = validate()
+    return distributed.from_first(lambda: measured)
+
+
 def _ahead(batches: Iterator[Any]) -> Iterator[Any]:
     """Draw batches in a thread while the model works."""
     with ThreadPoolExecutor(1) as pool:
@@ -175,7 +181,7 @@ class _Progress:
         self.best_score: float | None = None
         self.best_result: Metrics = {}
         self.best_weights: dict[str, torch.Tensor] = _copy(task.student.state_dict())
-        if state := distributed.from_first(_load(path)):
+        if state := distributed.from_first(lambda: _load(path)):
             self._restore(state)
         distributed.separate_randomness()
         self._saved_at = time.monotonic()
@@ -226,9 +232,7 @@ class _Progress:
 
 
 def _load(path: Path) -> dict[str, Any] | None:
-    if not (distributed.is_first() and path.exists()):
-        return None
-    return torch.load(path, map_location="cpu", weights_only=True)
+    return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
 
 
 def save_atomically(state: dict, path: Path) -> None:

@@ -167,7 +167,7 @@ class Stages:
                 shared_projection=settings["shared_projection"],
                 **{key: settings[key] for key in _LOSS_KEYS},
             ).to(self.config["device"])
-            tables = torch.stack([self._vectors(master) for master in masters])
+            tables = torch.stack([master.news_table(self.data.titles, self.data.news) for master in masters])
             titles = self._titles_for(student.news_encoder, folder)
             task = ClickDistillation(student, masters, tables, titles, loss, self._memory(settings))
             return self._train_clicks(task, settings, seed, folder)
@@ -212,7 +212,7 @@ class Stages:
 
     def _start(self, folder: Path, purpose: str, compute: Callable[..., None], *encoders: NewsEncoder) -> None:
         """Compute where an encoder starts, unless it goes on from a saved state."""
-        if distributed.from_first((folder / RUNNING).exists()):
+        if distributed.from_first((folder / RUNNING).exists):
             return
         news = np.arange(1, len(self.data.titles.lengths))
         if len(news) > _LOOK_AT:
@@ -222,10 +222,11 @@ class Stages:
 
     def _titles_for(self, encoder: NewsEncoder, folder: Path) -> NewsInput:
         """Titles as the trained layers of an encoder get them: their frozen states, where memory or disk allows."""
-        size = self.data.titles.lengths[self.data.news].sum() * encoder.plm.hidden_size * encoder.state_dtype.itemsize
-        gigabytes = size / 2**30
+        gigabytes = encoder.frozen_bytes(self.data.titles, self.data.news) / 2**30
         in_memory = gigabytes <= self.config["frozen_cache_gb"]
         if encoder.plm.num_frozen == 0 or not (in_memory or gigabytes <= self.config["frozen_disk_gb"]):
+            if encoder.plm.num_frozen:
+                getLogger().info("frozen layers run in every step: their states would take %.2f GB", gigabytes)
             self._kept = None
             return self.data.titles
         key = checksum(encoder.plm.frozen_weights()), encoder.state_dtype
@@ -242,13 +243,6 @@ class Stages:
             return None
         size = len(self.data.titles.lengths), self.config["news_dim"]
         return NewsMemory(*size, settings["reuse_steps"]).to(self.config["device"])
-
-    def _vectors(self, model: ClickModel) -> torch.Tensor:
-        """Vectors of all news that training meets, as rows of a table over all news."""
-        vectors = model.encode_news(self.data.titles, self.data.news)
-        table = vectors.new_zeros(len(self.data.titles.lengths), vectors.shape[1])
-        table[torch.from_numpy(self.data.news)] = vectors
-        return table
 
     def _train_clicks(
         self, task: ClickTask | ClickDistillation, settings: Mapping[str, Any], seed: int, folder: Path

@@ -99,9 +99,7 @@ class StageStore:
 
     def load(self, stage: Stage) -> StageResult:
         """Read what a finished stage left."""
-        result = distributed.from_first(self._read(stage) if distributed.is_first() else None)
-        assert result is not None
-        return result
+        return distributed.from_first(lambda: self._read(stage))
 
     def _read(self, stage: Stage) -> StageResult:
         report = json.loads((self.folder(stage) / "stage.json").read_text(encoding="utf-8"))
@@ -112,7 +110,7 @@ class StageStore:
         """Train a stage, or resume it, or take its result from disk; the stages it starts from must be done."""
         logger = getLogger()
         folder = self.folder(stage)
-        if distributed.from_first(self.is_done(stage)):
+        if distributed.from_first(lambda: self.is_done(stage)):
             done = self.load(stage)
             logger.info("%s: finished before, weights %s from %s", stage.name, checksum(done.weights), folder)
             return done

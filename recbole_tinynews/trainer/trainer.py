@@ -115,8 +115,8 @@ class PLMNRTrainer(Trainer):
         """
         if load_best_model:
             path = Path(model_file or self.saved_model_file)
-            saved = torch.load(path, map_location="cpu", weights_only=True) if distributed.is_first() else {}
-            self.model.load_state_dict(distributed.from_first(saved)["state_dict"])
+            saved = distributed.from_first(lambda: torch.load(path, map_location="cpu", weights_only=True))
+            self.model.load_state_dict(saved["state_dict"])
         result = self._measure(self.model.click_model, eval_data, show_progress)
         for report, model in self._recommenders:
             is_own = report is self.stages_report[-1]
