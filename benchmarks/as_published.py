@@ -14,7 +14,7 @@ from transformers import AutoModel
 from recbole_tinynews.data.clicks import ClickBatch
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.layers import AdditiveAttention
-from recbole_tinynews.layers.plm import quiet_transformers
+from recbole_tinynews.layers.loading import quiet_transformers
 
 __all__ = ["PlainClickModel", "PlainNewsEncoder", "evaluate_in_a_loop"]
 

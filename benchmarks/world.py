@@ -22,7 +22,7 @@ from recbole_tinynews.data.pairs import PairLoader
 from recbole_tinynews.data.ragged import Ragged
 from recbole_tinynews.data.schema import atomic_file
 from recbole_tinynews.layers import NewsEncoder, NewsInput, load_plm, load_tokenizer
-from recbole_tinynews.layers.plm import quiet_transformers
+from recbole_tinynews.layers.loading import quiet_transformers
 from recbole_tinynews.model.build import choose_precision
 from recbole_tinynews.pretrain import train_vocabulary
 

@@ -123,10 +123,14 @@ class NewsConfig(Config):
     def _load_internal_config_dict(self, model: str, model_class: Any, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
         folder = properties_folder()
-        for name in ("overall", f"model/{model}", f"dataset/{dataset}"):
-            path = folder / f"{name}.yaml"
-            if path.exists():
-                self._put_under(self._read(path))
+        self._put_under(self._read(folder / "overall.yaml"))
+        for path in self._model_files():
+            self._put_under(self._read(path))
+        for_dataset = folder / "dataset" / f"{dataset}.yaml"
+        if for_dataset.exists():
+            sections = self._read(for_dataset)
+            for name in ("any", *self._class_names()):
+                self._put_under(sections.get(name) or {})
         self._put_variant_under(folder / "paper")
         data_path = self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])
         self.impressions = has_impressions(Path(data_path) / dataset)
@@ -218,9 +222,18 @@ class NewsConfig(Config):
                 unknown += [(f"{key}.{part}", {f"{key}.{one}" for one in parts}) for part in value]
         return [_complaint(key, names) for key, names in unknown if key not in names]
 
+    def _class_names(self) -> list[str]:
+        """Names of the model's class and of those that it inherits from, from the most general on."""
+        return [cls.__name__ for cls in reversed(self.model_class.__mro__)]
+
+    def _model_files(self) -> list[Path]:
+        """Settings are inherited as classes are."""
+        folder = properties_folder() / "model"
+        return [path for name in self._class_names() if (path := folder / f"{name}.yaml").exists()]
+
     def _stages(self) -> set[str]:
-        path = properties_folder() / "model" / f"{self.model}.yaml"
-        settings = self._read(path) if path.exists() else {}
+        """Keys that hold a stage's own settings."""
+        settings = {key: value for path in self._model_files() for key, value in self._read(path).items()}
         return {key for key, value in settings.items() if isinstance(value, dict)} - set(self.parameters["Training"])
 
     def _keys_of_all_models(self) -> set[str]:

@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 from tabulate import tabulate
 
-from recbole_tinynews.config import NewsConfig, properties_folder
+from recbole_tinynews.config import NewsConfig
 from recbole_tinynews.data.converters.mind import convert_mind
 from recbole_tinynews.data.news_table import NewsTable, tokenize
 from recbole_tinynews.data.schema import SPLITS
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.layers import NewsInput, load_tokenizer
 from recbole_tinynews.model.build import build_click_model
-from recbole_tinynews.pretrain import PretrainSettings, pretrain
+from recbole_tinynews.pretrain import encoder_of
 from recbole_tinynews.quick_start import run
 
 __all__ = ["Row", "demo", "main", "rows", "table", "verdict"]
 
 _NAME = "demo"
 _STUDENT = "TinyNewsRec"
+_MODELS = (_STUDENT, "Pop", "BPR", "SASRec")
 _COLUMNS = {"auc": "AUC", "mrr": "MRR", "ndcg@5": "nDCG@5", "ndcg@10": "nDCG@10"}
 
 
@@ -74,34 +74,31 @@ def demo(raw: Path, data: Path, output: Path, seed: int) -> Path:
         The report.
     """
     started = time.perf_counter()
-    settings = yaml.safe_load((properties_folder() / "demo.yaml").read_text(encoding="utf-8"))
-    runs = settings["runs"]
-    _say("The demo: raw logs -> a dataset -> an encoder from scratch ->", *runs, "-> one table")
+    _say("The demo: raw logs -> a dataset -> an encoder from scratch ->", *_MODELS, "-> one table")
 
     _headline(f"dataset {data / _NAME}, from {raw}")
     print(convert_mind(data / _NAME, {split: raw / split for split in SPLITS}, raw / "bodies.tsv"))
 
-    encoder = output / f"encoder-{seed}"
-    _headline(f"encoder {encoder}, by masked language modelling")
-    news = NewsTable.load(data / _NAME)
-    pretrain([*news.titles, *news.bodies], encoder, PretrainSettings(**settings["encoder"], seed=seed))
+    given = {"data_path": str(data), "checkpoint_dir": str(output), "seed": seed}
+    config = NewsConfig(_STUDENT, _NAME, config_dict=given)
+    _headline("an encoder, by masked language modelling")
+    config["plm"] = encoder_of(config)
 
-    given = {"data_path": str(data), "checkpoint_dir": str(output), "plm": str(encoder), "seed": seed}
     results = {}
-    for model, own in runs.items():
+    for model in _MODELS:
         _headline(model)
-        own = {**settings["common"], **own, **given, "result_file": str(output / f"{model}.json")}
+        own = {**given, "result_file": str(output / f"{model}.json")}
         results[model] = run(model, _NAME, config_dict=own)
 
-    config = NewsConfig(_STUDENT, _NAME, config_dict={**settings["common"], **runs[_STUDENT], **given})
-    speed = {role: _news_per_second(config, news.titles, config[f"{role}_layers"]) for role in ("teacher", "student")}
+    titles = NewsTable.load(data / _NAME).titles
+    speed = {role: _news_per_second(config, titles, config[f"{role}_layers"]) for role in ("teacher", "student")}
     lines = rows(results, speed)
     text = f"{table(lines)}\n\n{verdict(lines)}"
     report = output / "report.md"
     report.write_text(f"# The demo's test split, seed {seed}\n\n{text}\n", encoding="utf-8")
     _headline(f"the test split, after {time.perf_counter() - started:.0f} s")
     _say(text)
-    _say(f"Results: {', '.join(str(output / f'{model}.json') for model in runs)}\nThis table: {report}")
+    _say(f"Results: {', '.join(str(output / f'{model}.json') for model in _MODELS)}\nThis table: {report}")
     return report
 
 
@@ -188,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m recbole_tinynews.demo",
         description="Show the whole way on a small made-up news world: convert its raw logs, train an encoder from "
         "scratch, distil Tiny-NewsRec from two teachers, compare with Pop, BPR and SASRec. A few minutes on two CPU "
-        "cores; run again, it takes up what was finished. Its settings: properties/demo.yaml.",
+        "cores; run again, it takes up what was finished. Its settings: properties/dataset/demo.yaml.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--raw", type=Path, default=Path("dataset/demo/raw"), help="the world in MIND's raw form")

@@ -8,23 +8,25 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-import numpy as np
 import torch
 from tokenizers import BertWordPieceTokenizer
 from torch.nn.functional import cross_entropy
-from transformers import BatchEncoding, BertConfig, BertForMaskedLM, BertTokenizer, DataCollatorForLanguageModeling
+from transformers import BatchEncoding, BertConfig, BertForMaskedLM, BertTokenizer
 
-from recbole_tinynews.data.news_table import NewsTable
+from recbole_tinynews import distributed
+from recbole_tinynews.config import NewsConfig
+from recbole_tinynews.data.masked import MaskedTexts
+from recbole_tinynews.data.news_table import NewsTable, tokenize
 from recbole_tinynews.data.schema import atomic_file
 from recbole_tinynews.errors import InputError
-from recbole_tinynews.layers.plm import quiet_transformers
+from recbole_tinynews.layers.loading import quiet_transformers
 from recbole_tinynews.trainer.loop import LoopSettings, Task, train
 
-__all__ = ["MaskedTexts", "PretrainSettings", "main", "pretrain", "train_vocabulary"]
+__all__ = ["PretrainSettings", "encoder_of", "main", "pretrain", "train_vocabulary"]
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _REPORT = "pretrain.json"  # in the finished folder: what it was made of
@@ -104,6 +106,8 @@ def pretrain(
     if _made_of(output) == key:
         _logger.info("%s: made before", output)
         return output
+    if distributed.processes() > 1:
+        raise InputError("an encoder is made in one process: run python -m recbole_tinynews.pretrain first")
 
     work = output.with_name(f".{output.name}-{key}")
     (work / "pretrain").mkdir(parents=True, exist_ok=True)
@@ -111,7 +115,8 @@ def pretrain(
     torch.manual_seed(settings.seed)
     model = BertForMaskedLM(_architecture(settings, len(tokenizer)))
     loop = LoopSettings(settings.epochs, settings.learning_rate, settings.learning_rate, show_progress=show_progress)
-    batches = MaskedTexts(texts, tokenizer, settings.batch_size, settings.seed)
+    tokens = tokenize(texts, tokenizer, settings.length)
+    batches = MaskedTexts(tokens, tokenizer, settings.batch_size, settings.seed)
     result = train(_MaskedLanguage(model), batches, loop, work / "pretrain")
 
     with quiet_transformers():
@@ -123,6 +128,22 @@ def pretrain(
     (work / "model").rename(output)
     shutil.rmtree(work)
     return output
+
+
+def encoder_of(config: NewsConfig) -> str | None:
+    """Return the name or folder of a run's encoder; where it has none but the setting ``encoder``, make it.
+
+    Its folder is ``encoder-<dataset>`` in ``checkpoint_dir``. Whatever the run's seed, it is the same encoder.
+    """
+    if config["plm"] or not config["encoder"]:
+        return config["plm"]
+    known = {field.name for field in fields(PretrainSettings)}
+    if unknown := sorted(set(config["encoder"]) - known):
+        raise InputError(f"encoder has no option {unknown[0]!r}; it has {', '.join(sorted(known))}")
+    news = NewsTable.load(config["data_path"])
+    folder = Path(config["checkpoint_dir"]) / f"encoder-{config['dataset']}"
+    settings = PretrainSettings(**config["encoder"])
+    return str(pretrain([*news.titles, *news.bodies], folder, settings, config["show_progress"]))
 
 
 def train_vocabulary(texts: Sequence[str], size: int, length: int) -> BertTokenizer:
@@ -143,42 +164,6 @@ def train_vocabulary(texts: Sequence[str], size: int, length: int) -> BertTokeni
     first = [*_SPECIAL, *(f"##{character}" for character in sorted(characters))]
     trainer.train_from_iterator(texts, size, special_tokens=first, show_progress=False)
     return BertTokenizer(vocab=trainer.get_vocab(), model_max_length=length)
-
-
-class MaskedTexts:
-    """Batches of texts of like length, masked anew in each epoch; a loader for the training loop.
-
-    Parameters
-    ----------
-    texts : sequence of str
-        What is read.
-    tokenizer : BertTokenizer
-        Its tokenizer.
-    batch_size : int
-        Texts in a batch.
-    seed : int
-        Seed of order and masks.
-    """
-
-    def __init__(self, texts: Sequence[str], tokenizer: BertTokenizer, batch_size: int, seed: int) -> None:
-        rows = tokenizer(list(texts), truncation=True, return_token_type_ids=False, return_special_tokens_mask=True)
-        self.rows = [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
-        self.lengths = np.array([len(row["input_ids"]) for row in self.rows])
-        self.tokenizer = tokenizer
-        self.batch_size = batch_size
-        self.seed = seed
-
-    def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
-
-    def epoch(self, number: int) -> Iterator[BatchEncoding]:
-        """Yield the batches of an epoch, the same for the same number."""
-        random = np.random.default_rng([self.seed, number])
-        by_length = np.lexsort([random.random(len(self.rows)), self.lengths])
-        collate = DataCollatorForLanguageModeling(self.tokenizer, seed=int(random.integers(2**31)))
-        for batch in random.permutation(len(self)):
-            chosen = by_length[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield collate([self.rows[row] for row in chosen])
 
 
 class _MaskedLanguage(Task):

@@ -14,6 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 from recbole.data import create_dataset, data_preparation
 from recbole.data.dataset import Dataset
 from recbole.data.utils import get_dataloader
@@ -27,6 +28,8 @@ from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.schema import atomic_file
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.evaluator import evaluated
+from recbole_tinynews.model.plm_model import PLMModel
+from recbole_tinynews.pretrain import encoder_of
 from recbole_tinynews.registry import resolve_trainer
 from recbole_tinynews.trainer.impression_trainer import impression_trainer
 
@@ -76,6 +79,8 @@ def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path]:
         raise InputError("nproc is for run_recbole.py; a program of your own is started by torchrun")
     _check_paths(config)
     with _logging(config), distributed.group(config["device"]):
+        if issubclass(config.model_class, PLMModel):
+            config["plm"] = encoder_of(config)
         init_seed(config["seed"], config["reproducibility"])
         with distributed.local_first():
             data = _load(config)
@@ -101,6 +106,8 @@ def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path]:
             "stages": getattr(trainer, "stages_report", []),
             "seconds": round(perf_counter() - started, 3),
         }
+        if config["impressions_file"] and config.impressions and distributed.is_first():
+            _write_values(data.test, trainer.impression_values, Path(config["impressions_file"]))
         path = Path(config["result_file"] or Path(trainer.saved_model_file).with_suffix(".json"))
         if distributed.is_first():
             _write(result, path)
@@ -120,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--model", metavar="NAME", help="PLMNR, TinyNewsRec, or any model of RecBole")
+    parser.add_argument("--model", metavar="NAME", help="one of this package, such as TinyNewsRec, or any of RecBole")
     parser.add_argument("--dataset", metavar="NAME", help="a folder NAME in data_path (default: dataset/)")
     parser.add_argument("--config_files", metavar='"A B"', default="", help="yaml files with settings, split by spaces")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -128,6 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = NewsConfig(given.model, given.dataset, given.config_files.split(), command_line=settings)
         if config["nproc"] > 1 and distributed.processes() == 1:
+            if issubclass(config.model_class, PLMModel):
+                encoder_of(config)
             return distributed.launch(config["nproc"], main, arguments)
         result, path = _run(config, saved=True)
     except InputError as error:
@@ -226,14 +235,15 @@ def _check_paths(config: NewsConfig) -> None:
         raise InputError(f"there is no dataset {name!r}: expected the folder {folder}{hint}")
     if not config["benchmark_filename"] and not (path := atomic_file(folder, "inter")).exists():
         raise InputError("expected this file in the dataset's folder", path=path)
-    if config["result_file"]:
-        path = Path(config["result_file"])
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"result_file cannot be written: {error.strerror}", path=path) from None
-        if path.is_dir():
-            raise InputError("result_file must be a file, not a folder", path=path)
+    for key in ("result_file", "impressions_file"):
+        if config[key]:
+            path = Path(config[key])
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(f"{key} cannot be written: {error.strerror}", path=path) from None
+            if path.is_dir():
+                raise InputError(f"{key} must be a file, not a folder", path=path)
 
 
 @contextmanager
@@ -269,6 +279,12 @@ def _plain(result: Mapping[str, Any] | None) -> dict[str, float] | None:
 def _write(result: Mapping[str, Any], path: Path) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _write_values(log: ImpressionLog, values: Mapping[str, np.ndarray], path: Path) -> None:
+    part = path.with_name(f"{path.name}.part.npz")
+    np.savez(part, impression_id=np.asarray(log.impression_ids), **values)  # type: ignore[arg-type]
     part.replace(path)
 
 

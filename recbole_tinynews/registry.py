@@ -18,7 +18,7 @@ from recbole_tinynews.errors import InputError
 
 __all__ = ["OUR_MODELS", "model_names", "register", "resolve_model", "resolve_trainer"]
 
-OUR_MODELS = ("PLMNR", "TinyNewsRec", "Pop")
+OUR_MODELS = ("PLMNR", "TinyNewsRec", "TinyBERT", "NewsBERT", "Pop")
 
 _GENERAL = "recbole.model.general_recommender"
 

@@ -9,7 +9,7 @@ from recbole_tinynews.errors import InputError
 
 __all__ = ["CLICK_KEYS", "CLICK_STAGES", "OWN_CLICK_KEYS", "check_values"]
 
-CLICK_STAGES = frozenset({"teacher", "stage2"})
+CLICK_STAGES = frozenset({"teacher", "stage2", "distillation", "joint"})
 CLICK_KEYS = (
     "epochs", "train_batch_size", "learning_rate", "plm_learning_rate", "trained_layers", "num_negatives",
     "group_by_user", "reuse_steps", "history_length", "valid_metric",
@@ -20,14 +20,20 @@ _MAY_BE_NONE = frozenset({"layers", "teacher_layers", "memory_gb"})
 _LEAST_WHOLE = {
     **dict.fromkeys(("epochs", "trained_layers", "reuse_steps"), 0),
     **dict.fromkeys(("layers", "teacher_layers", "student_layers", "num_teachers", "num_post_trained", "nproc"), 1),
+    "matched_layers": 0,
     **dict.fromkeys(("news_dim", "query_dim", "history_length", "num_negatives", "train_batch_size", "max_tokens"), 1),
     **dict.fromkeys(("title_length", "body_length"), 3),  # [CLS], a word piece, [SEP]
 }
 _NOT_NEGATIVE = (
     "learning_rate", "plm_learning_rate", "dropout", "frozen_cache_gb", "frozen_disk_gb", "save_seconds",
-    "distill_weight", "embedding_weight", "target_weight",
+    "distill_weight", "embedding_weight", "layer_weight", "target_weight", "momentum",
 )  # fmt: skip
 _POSITIVE = ("temperature", "memory_gb")
+_ONE_OF = {
+    "pretraining": ("none", "mlm", "matching"),
+    "layer_loss": ("tinybert", "distilbert", "pkd"),
+    "match": ("last", "skip"),
+}
 
 
 def check_values(settings: Mapping[str, Any], stages: Iterable[str]) -> None:
@@ -63,6 +69,8 @@ def _check(settings: Mapping[str, Any], prefix: str = "") -> None:
                 raise InputError(f"{name} must be a whole number, {least} or more, not {value!r}")
         elif key in _NOT_NEGATIVE and not (_is_number(value) and value >= 0):
             raise InputError(f"{name} must be a number, 0 or more, not {value!r}")
+        elif key in _ONE_OF and value not in _ONE_OF[key]:
+            raise InputError(f"{name} must be one of {', '.join(_ONE_OF[key])}, not {value!r}")
         elif key in _POSITIVE and not (_is_number(value) and value > 0):
             raise InputError(f"{name} must be a number above 0, not {value!r}")
 

@@ -90,7 +90,7 @@ def test_when_a_process_dies_all_end_and_the_next_run_goes_on_from_the_last_save
     news = news | {"epochs": 60}
     run = start(ALONE, "two", "--nproc=2", save_seconds=0, **news)
     waiting_until = time.monotonic() + 300
-    while not list(Path("two").rglob("teacher_1*/running.pt")):
+    while not list(Path("two").rglob("fine_tune*/running.pt")):
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < waiting_until
         time.sleep(0.1)

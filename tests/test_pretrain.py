@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from recbole_tinynews.data.masked import MaskedTexts
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.layers import load_plm, load_tokenizer
-from recbole_tinynews.pretrain import MaskedTexts, PretrainSettings, main, pretrain, train_vocabulary
+from recbole_tinynews.pretrain import PretrainSettings, main, pretrain, train_vocabulary
 
 SMALL = PretrainSettings(layers=2, hidden=16, heads=2, vocabulary=80, length=16, epochs=2, batch_size=8)
 WORDS = ["snow", "rain", "wind", "chess", "rowing", "opera", "jazz", "bread", "cheese", "storm", "market", "trade"]
@@ -50,34 +51,6 @@ def test_frequent_words_are_whole_pieces_and_the_vocabulary_keeps_its_limit(text
 
 def test_the_vocabulary_does_not_depend_on_the_order_of_hash_tables(texts):
     assert train_vocabulary(texts, 80, 16).get_vocab() == train_vocabulary(texts, 80, 16).get_vocab()
-
-
-def test_15_percent_are_guessed_and_80_10_10_of_them_masked_replaced_left(texts):
-    tokenizer = train_vocabulary(texts, 80, 400)
-    (batch,) = MaskedTexts([" ".join(texts)] * 200, tokenizer, 200, seed=1).epoch(0)
-    original = tokenizer(" ".join(texts), truncation=True)["input_ids"]
-    original = torch.tensor(original).expand(200, -1)
-    guessed = batch["labels"] >= 0
-    assert guessed.shape == (200, 400)
-    assert torch.equal(batch["labels"][guessed], original[guessed])
-    assert not guessed[:, [0, -1]].any()  # [CLS] and [SEP]
-    # 79,600 places: a rate of .15 has a standard error of .0013; of 11,940 of these .8 has one of .0037
-    assert guessed[:, 1:-1].float().mean().item() == pytest.approx(0.15, abs=0.006)
-    seen = batch["input_ids"]
-    masked, left = seen[guessed] == tokenizer.mask_token_id, seen[guessed] == original[guessed]
-    assert masked.float().mean().item() == pytest.approx(0.8, abs=0.015)
-    # a piece drawn at random may be the own one: 1 in the number of pieces
-    assert left.float().mean().item() == pytest.approx(0.1 + 0.1 / len(tokenizer), abs=0.012)
-    assert torch.equal(seen[~guessed], original[~guessed])
-
-
-def test_an_epoch_holds_each_text_once_and_repeats_by_its_number(texts):
-    batches = MaskedTexts(texts, train_vocabulary(texts, 80, 16), 8, seed=1)
-    first, again, second = (list(batches.epoch(number)) for number in (0, 0, 1))
-    assert len(first) == len(batches) == 8  # 60 texts
-    assert sum(len(batch["input_ids"]) for batch in first) == 60
-    assert all(torch.equal(a["input_ids"], b["input_ids"]) for a, b in zip(first, again, strict=True))
-    assert not torch.equal(first[0]["input_ids"], second[0]["input_ids"])
 
 
 def test_a_seed_decides_all(texts, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, overload
 
 import numpy as np
@@ -12,7 +12,7 @@ from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.ragged import chunks
 from recbole_tinynews.errors import InputError
 
-__all__ = ["METRICS", "evaluated", "impression_metrics", "rate"]
+__all__ = ["METRICS", "evaluated", "impression_metrics", "mean_of", "rate"]
 
 METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10")
 
@@ -94,10 +94,7 @@ def impression_metrics(
         part = _metrics_of_rows(scores[rows], labels[rows], offsets[start : stop + 1] - offsets[start], ks)
         for name, values in part.items():
             result[name][start:stop] = values
-    if per_impression:
-        return result
-    counts = ~np.isnan(result["auc"])
-    return {name: float(values[counts].mean()) if counts.any() else np.nan for name, values in result.items()}
+    return result if per_impression else mean_of(result)
 
 
 def _metrics_of_rows(
@@ -147,16 +144,22 @@ def _metrics_of_rows(
     return result
 
 
-def rate(scores: np.ndarray, log: ImpressionLog) -> dict[str, float]:
-    """Metrics of scores that are aligned with ``log.candidates.values``; see `impression_metrics`.
+def mean_of(values: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Mean of each metric over the evaluated impressions; NaN if there are none."""
+    counts = ~np.isnan(values["auc"])
+    return {name: float(of_each[counts].mean()) if counts.any() else np.nan for name, of_each in values.items()}
+
+
+def rate(scores: np.ndarray, log: ImpressionLog) -> dict[str, np.ndarray]:
+    """Metrics of each impression for scores that are aligned with ``log.candidates.values``; see `impression_metrics`.
 
     Raises
     ------
     InputError
         If no impression has both a clicked and a not-clicked candidate, or as for `impression_metrics`.
     """
-    result = impression_metrics(scores, log.labels, log.candidates.offsets)
-    if np.isnan(result["auc"]):
+    result = impression_metrics(scores, log.labels, log.candidates.offsets, per_impression=True)
+    if np.isnan(result["auc"]).all():
         raise InputError("no impression has both a clicked and a not-clicked candidate: nothing to evaluate")
     return result
 

@@ -46,6 +46,11 @@ class NewsSlots(NamedTuple):
         slots = torch.from_numpy(position[:-1].reshape(ids.shape)).to(device)
         return cls(news[1:], slots, batch.candidates.shape[1])
 
+    def counts(self, rows: np.ndarray) -> torch.Tensor:
+        """In how many slots some of the news stand, float Tensor of shape (len(rows),)."""
+        counts = torch.bincount(self.slots.flatten(), minlength=len(self.news) + 1)
+        return counts[torch.from_numpy(np.searchsorted(self.news, rows) + 1).to(counts.device)].float()
+
 
 class ClickScores(NamedTuple):
     """What a model says about a batch of clicks.

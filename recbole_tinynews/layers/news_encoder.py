@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,9 +18,9 @@ from torch.utils.checkpoint import checkpoint
 from recbole_tinynews import distributed
 from recbole_tinynews.data.ragged import Ragged, places
 from recbole_tinynews.layers.attention import AdditiveAttention
-from recbole_tinynews.layers.plm import PLM, Groups
+from recbole_tinynews.layers.plm import PLM, Groups, LayerStates
 
-__all__ = ["NewsEncoder", "NewsInput"]
+__all__ = ["NewsEncoder", "NewsInput", "PackStates"]
 
 # Numbers that one layer keeps of a token for the backward pass, in sizes of its state; an estimate for texts as short
 # as titles: attention keeps more of long ones.
@@ -54,6 +55,27 @@ class NewsInput:
     def packed(self, rows: np.ndarray) -> torch.Tensor:
         """Return the values of some news, one after another, shape (tokens,) or (tokens, hidden)."""
         return self.values[torch.from_numpy(places(self.offsets, rows)).to(self.values.device)]
+
+
+class PackStates(NamedTuple):
+    """What the layers made of some news, without padding.
+
+    Parameters
+    ----------
+    places : int ndarray of shape (n,)
+        Which of the wanted news these are.
+    groups : sequence of (number, length)
+        How many of them of which length follow each other.
+    states : Tensor of shape (tokens, hidden)
+        States of their tokens after the last layer.
+    layers : dict of int to LayerStates
+        The same of the layers that were asked for, by number.
+    """
+
+    places: np.ndarray
+    groups: Groups
+    states: torch.Tensor
+    layers: dict[int, LayerStates]
 
 
 class NewsEncoder(nn.Module):
@@ -125,14 +147,47 @@ class NewsEncoder(nn.Module):
             fitting = self._tokens_within(self.memory_gb)
             if source.lengths[rows[own]].sum() > fitting:
                 encode, at_once = partial(checkpoint, encode, use_reentrant=False), min(at_once, fitting)
-        pooled = self.dense.weight.new_zeros(len(rows), self.dense.in_features)
-        if len(own):
-            packs = [encode(*pack) for pack in _packs(source.lengths, rows[own], at_once)]
+        packs = [encode(*pack) for pack in _packs(source.lengths, rows[own], at_once)]
+        return self._gathered(packs, own, len(rows))
+
+    def with_layers(
+        self, source: NewsInput, rows: np.ndarray, wanted: Sequence[int] = ()
+    ) -> tuple[torch.Tensor, list[PackStates]]:
+        """Encode the given news and show what the layers make of their tokens.
+
+        All states are kept for the backward pass, whatever ``memory_gb`` says.
+
+        Parameters
+        ----------
+        source, rows
+            As for :meth:`forward`.
+        wanted : sequence of int
+            Numbers of layers to be shown, counted from 0; not frozen ones.
+
+        Returns
+        -------
+        Tensor of shape (n, news_dim), and list of PackStates
+            Of several processes each gets all vectors, but the states of its share only.
+        """
+        own = distributed.share(np.argsort(source.lengths[rows], kind="stable"))
+        pooled, packs, start = [], [], 0
+        for pack, groups in _packs(source.lengths, rows[own], self.max_tokens):
+            with self.autocast():
+                states, layers = self.plm.layer_states(self._states(source, pack, groups), groups, wanted)
+                pooled.append(self.pooling.packed(states, groups))
+            packs.append(PackStates(own[start : start + len(pack)], groups, states, layers))
+            start += len(pack)
+        return self.dense(self._gathered(pooled, own, len(rows))), packs
+
+    def _gathered(self, packs: list[torch.Tensor], own: np.ndarray, size: int) -> torch.Tensor:
+        """Put the vectors of this process's news, and of all others', where they belong."""
+        pooled = self.dense.weight.new_zeros(size, self.dense.in_features)
+        if packs:
             pooled = pooled.index_copy(0, torch.from_numpy(own).to(pooled.device), torch.cat(packs).to(pooled.dtype))
         return distributed.whole(pooled)
 
     def _pool_pack(self, source: NewsInput, rows: np.ndarray, groups: Groups) -> torch.Tensor:
-        with self._autocast():
+        with self.autocast():
             return self.pooling.packed(self.plm(self._states(source, rows, groups), groups), groups)
 
     def _tokens_within(self, gigabytes: float) -> int:
@@ -168,7 +223,7 @@ class NewsEncoder(nn.Module):
         else:
             states = _mapped(size, self.state_dtype, folder)
         order = np.argsort(source.lengths[rows], kind="stable")
-        with self._autocast():
+        with self.autocast():
             for part, groups in _packs(source.lengths, rows[order], self.max_tokens):
                 computed = self._states(source, part, groups)
                 states[torch.from_numpy(places(offsets, part))] = computed.to(states.device)
@@ -187,7 +242,8 @@ class NewsEncoder(nn.Module):
         values = source.packed(rows).to(self.dense.weight.device)
         return values if values.is_floating_point() else self.plm.frozen_states(values, groups).to(self.state_dtype)
 
-    def _autocast(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast:
+        """Arithmetic of ``precision`` on the encoder's device."""
         return torch.autocast(self.dense.weight.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from torch import nn
 
 from recbole_tinynews.layers.click_model import NewsSlots
-from recbole_tinynews.layers.news_encoder import NewsEncoder, NewsInput
 
 __all__ = ["NewsMemory"]
 
@@ -39,22 +41,20 @@ class NewsMemory(nn.Module):
         self.register_buffer("made_in", torch.full((num_news,), -max_age - 1))
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
 
-    def forward(self, encoder: NewsEncoder, source: NewsInput, slots: NewsSlots) -> torch.Tensor:
+    def forward(self, encode: Callable[[np.ndarray], torch.Tensor], slots: NewsSlots) -> torch.Tensor:
         """Return the vectors of the distinct news of a batch, shape (distinct, news_dim).
 
         Parameters
         ----------
-        encoder : NewsEncoder
-            Encodes what is not kept.
-        source : NewsInput
-            All news.
+        encode : callable
+            Encodes the news that are not kept, shape (n, news_dim).
         slots : NewsSlots
             What the batch holds; a call is a step.
         """
         news = torch.from_numpy(slots.news).to(self.vectors.device)
         fresh = self.step - self.made_in[news] > self.max_age
         fresh[slots.slots[:, -slots.num_candidates :].flatten() - 1] = True
-        encoded = encoder(source, slots.news[fresh.cpu().numpy()])
+        encoded = encode(slots.news[fresh.cpu().numpy()])
         result = self.vectors[news].masked_scatter(fresh.unsqueeze(1), encoded)
         self.vectors[news] = result.detach()
         self.made_in[news[fresh]] = self.step

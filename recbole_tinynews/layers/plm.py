@@ -1,27 +1,38 @@
-"""Pre-trained language models: loading, cutting, freezing, and starting from any layer."""
+"""Pre-trained language models: cutting, freezing, and starting from any layer."""
 
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
-from huggingface_hub.constants import HF_HUB_DISABLE_PROGRESS_BARS
-from huggingface_hub.utils import enable_progress_bars
-from safetensors import SafetensorError
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
+from transformers import AttentionInterface, PreTrainedModel
 
 from recbole_tinynews.errors import InputError
 
 Groups = Sequence[tuple[int, int]]
 
-__all__ = ["PLM", "Groups", "load_plm", "load_tokenizer", "packed_attention", "quiet_transformers"]
+__all__ = ["PLM", "Groups", "LayerStates", "packed_attention"]
+
+
+class LayerStates(NamedTuple):
+    """What a layer made of some tokens.
+
+    Parameters
+    ----------
+    hidden : Tensor of shape (tokens, hidden)
+        Its output.
+    query, key : Tensor of shape (tokens, hidden)
+        Projections, all heads side by side, whose dot products are its attention scores.
+    """
+
+    hidden: torch.Tensor
+    query: torch.Tensor
+    key: torch.Tensor
 
 
 class PLM(nn.Module):
@@ -122,6 +133,31 @@ class PLM(nn.Module):
         """
         return self._run_layers(states, groups, slice(self.num_frozen, None))
 
+    def layer_states(
+        self, states: torch.Tensor, groups: Groups, wanted: Sequence[int]
+    ) -> tuple[torch.Tensor, dict[int, LayerStates]]:
+        """Return the states after the last layer, and what the wanted layers make of the tokens, by number.
+
+        Parameters
+        ----------
+        states, groups
+            As for :meth:`forward`.
+        wanted : sequence of int
+            Numbers of layers that are not frozen, counted from 0.
+        """
+        results: dict[int, LayerStates] = {}
+        done = self.num_frozen
+        for number in sorted(wanted):
+            if done < number:
+                states = self._run_layers(states, groups, slice(done, number))
+            with _outputs_of(_projections(self.layers[number])) as projected:
+                states = self._run_layers(states, groups, slice(number, number + 1))
+            done = number + 1
+            results[number] = LayerStates(states, *(torch.cat(parts) for parts in projected))
+        if done < len(self.layers):
+            states = self._run_layers(states, groups, slice(done, None))
+        return states, results
+
     @torch.no_grad()
     def frozen_states(self, token_ids: torch.Tensor, groups: Groups) -> torch.Tensor:
         """Return the states that enter the first trained layer, shape (tokens, hidden)."""
@@ -155,6 +191,30 @@ class PLM(nn.Module):
             parent = parent.get_submodule(container)
         parent._modules[name] = self.layers[part]
         return view
+
+
+def _projections(layer: nn.Module) -> list[nn.Module]:
+    """Return the linear maps to queries and keys, by the names that they have in encoders built like BERT."""
+    found = {name.rsplit(".", 1)[-1]: module for name, module in layer.named_modules()}
+    for names in (("query", "key"), ("q", "k"), ("q_lin", "k_lin"), ("q_proj", "k_proj")):
+        if names[0] in found and names[1] in found:
+            return [found[name] for name in names]
+    raise InputError(f"cannot find the attention's queries and keys in a {type(layer).__name__}")
+
+
+@contextmanager
+def _outputs_of(modules: Sequence[nn.Module]) -> Iterator[list[list[torch.Tensor]]]:
+    """Catch what modules return, as rows of tokens, one list a module."""
+    caught: list[list[torch.Tensor]] = [[] for _ in modules]
+    hooks = [
+        module.register_forward_hook(lambda _, __, output, rows=rows: rows.append(output.flatten(0, -2)))
+        for module, rows in zip(modules, caught, strict=True)
+    ]
+    try:
+        yield caught
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 class _Given(nn.Module):
@@ -222,76 +282,3 @@ def _find_layers(model: PreTrainedModel) -> str:
         if isinstance(module, nn.ModuleList) and len(module) == depth and hasattr(model, "embeddings"):
             return name
     raise InputError(f"cannot find the {depth} layers of a {type(model).__name__}; use an encoder built like BERT")
-
-
-def load_plm(name: str, num_layers: int | None = None, dropout: float | None = None) -> PLM:
-    """Load an encoder strictly.
-
-    Parameters
-    ----------
-    name : str
-        Local folder or name on the Hugging Face hub.
-    num_layers : int, optional
-        Layers kept; all if not given.
-    dropout : float, optional
-        Dropout inside the encoder; its own if not given.
-
-    Raises
-    ------
-    InputError
-        If it cannot be found, or weights are missing in it (an encoder with random weights is never what
-        was meant).
-    """
-    try:
-        with quiet_transformers():
-            model, report = AutoModel.from_pretrained(name, output_loading_info=True)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"plm={name}: neither a folder nor a hub name of an encoder ({_first_line(error)})") from None
-    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
-    if missing:
-        raise InputError(f"plm={name}: {len(missing)} weights are missing, the first is {missing[0]}")
-    logging.getLogger().info("%s: %s with %d layers", name, type(model).__name__, model.config.num_hidden_layers)
-    plm = PLM(model.float(), num_layers)
-    if dropout is not None:
-        for module in plm.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = dropout
-    return plm
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep `transformers` from drawing a bar for weights on disk, and from listing those of heads that nobody uses.
-
-    Downloads keep their bars.
-    """
-    transformers_logging.disable_progress_bar()
-    if not HF_HUB_DISABLE_PROGRESS_BARS:
-        enable_progress_bars()
-    level = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-
-
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """Load the encoder's fast tokenizer.
-
-    Raises
-    ------
-    InputError
-        If there is none. For a folder without one, `transformers` makes up a tokenizer that knows no word.
-    """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True)
-    except (OSError, ValueError) as error:
-        raise InputError(f"plm={name}: it has no fast tokenizer ({_first_line(error)})") from None
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        raise InputError(f"plm={name}: it has no vocabulary; save the tokenizer beside the encoder")
-    return tokenizer
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

@@ -13,7 +13,9 @@ from recbole_tinynews.layers import ClickModel, NewsEncoder, load_plm
 __all__ = ["build_click_model", "build_encoder", "choose_precision"]
 
 
-def build_encoder(config: Mapping[str, Any], num_layers: int | None, trained_layers: int) -> NewsEncoder:
+def build_encoder(
+    config: Mapping[str, Any], num_layers: int | None, trained_layers: int, compiled: bool = True
+) -> NewsEncoder:
     """Build a news encoder from the pre-trained encoder that a config names.
 
     Parameters
@@ -25,12 +27,14 @@ def build_encoder(config: Mapping[str, Any], num_layers: int | None, trained_lay
         Layers kept; all if not given.
     trained_layers : int
         Last layers that are trained.
+    compiled : bool
+        Whether layers may be compiled, if the config says so; they do not show what is inside then.
     """
     if not config["plm"]:
         raise InputError("no pre-trained encoder: give --plm=FOLDER or the name of one on the hub")
     plm = load_plm(config["plm"], num_layers, config["dropout"])
     plm.freeze(trained_layers)
-    if config["compile"]:
+    if config["compile"] and compiled:
         plm.compile_layers()
     precision = choose_precision(config["precision"], config["device"])
     limits = config["max_tokens"], config["memory_gb"]
@@ -38,9 +42,11 @@ def build_encoder(config: Mapping[str, Any], num_layers: int | None, trained_lay
     return encoder.to(config["device"])
 
 
-def build_click_model(config: Mapping[str, Any], num_layers: int | None, trained_layers: int) -> ClickModel:
+def build_click_model(
+    config: Mapping[str, Any], num_layers: int | None, trained_layers: int, compiled: bool = True
+) -> ClickModel:
     """Build a whole PLM-NR; parameters as for :func:`build_encoder`."""
-    encoder = build_encoder(config, num_layers, trained_layers)
+    encoder = build_encoder(config, num_layers, trained_layers, compiled)
     return ClickModel(encoder, config["news_dim"], config["query_dim"]).to(config["device"])
 
 

@@ -1,7 +1,8 @@
-"""PLM-NR as a RecBole model."""
+"""RecBole's face of a network that reads news."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -17,33 +18,31 @@ from torch.nn.functional import cross_entropy
 from recbole_tinynews.data.clicks import ClickBatch
 from recbole_tinynews.data.dataset import CACHE_FOLDER
 from recbole_tinynews.data.impression_log import ImpressionLog
-from recbole_tinynews.data.news_table import NewsTable, tokenize
+from recbole_tinynews.data.news_table import NewsTable
 from recbole_tinynews.data.ragged import Ragged
 from recbole_tinynews.data.schema import atomic_file
 from recbole_tinynews.errors import InputError
-from recbole_tinynews.layers import NewsInput, NewsSlots, load_tokenizer
-from recbole_tinynews.model.build import build_click_model
+from recbole_tinynews.layers import ClickModel, NewsInput, NewsSlots
 
-__all__ = ["PLMNR"]
+__all__ = ["NewsModel"]
 
 
-class PLMNR(SequentialRecommender):
-    """A pre-trained language model reads the news; its last layers are fine-tuned on clicks.
+class NewsModel(SequentialRecommender):
+    """A model that reads titles, and knows a user by the news that were clicked.
 
-    Paper, section 3.1. The dataset needs a ``.news`` file. With impressions (``.imp`` files) the model
-    learns from what was shown and not clicked; without, from RecBole's sampled negatives.
+    The dataset needs a ``.news`` file. With impressions (``.imp`` files) the model learns from what was shown and not
+    clicked; without, from RecBole's sampled negatives. Subclasses say what a title is and what the network.
 
     Parameters
     ----------
     config : Config
-        The keys of ``properties/model/PLMNR.yaml``.
+        The keys of ``properties/model/NewsModel.yaml`` and of the subclass's file.
     dataset : Dataset
         RecBole's dataset, for its ids and its folder.
     """
 
     input_type = InputType.PAIRWISE
     uses_impressions = True
-    depth_key = "layers"
 
     def __init__(self, config: Any, dataset: Dataset) -> None:
         super().__init__(config, dataset)
@@ -51,12 +50,18 @@ class PLMNR(SequentialRecommender):
         self.cache = Path(config["data_path"]) / CACHE_FOLDER
         self.item_ids = dataset.field2token_id[dataset.iid_field]
         self.texts = self._load_texts(config["data_path"])
-        self.click_model = build_click_model(config, config[self.depth_key], config["trained_layers"])
-        longest = min(config["title_length"], self.click_model.news_encoder.plm.longest_text)
-        tokens = tokenize(self.texts.titles, load_tokenizer(config["plm"]), longest, self.cache)
-        self.titles = NewsInput.from_tokens(tokens, config["device"])
+        self.click_model = self.build()
+        self.titles = self.read_titles()
         self._vectors: torch.Tensor | None = None
-        self.register_load_state_dict_post_hook(PLMNR._forget_vectors)
+        self.register_load_state_dict_post_hook(NewsModel._forget_vectors)
+
+    @abstractmethod
+    def build(self) -> ClickModel:
+        """Build the untrained network."""
+
+    @abstractmethod
+    def read_titles(self) -> NewsInput:
+        """Return the titles as the network gets them."""
 
     def _load_texts(self, folder: str) -> NewsTable:
         texts = NewsTable.load(folder, self.item_ids)
@@ -67,7 +72,7 @@ class PLMNR(SequentialRecommender):
             getLogger().warning("%d of %d news have no title", without, self.n_items - 1)
         return texts
 
-    def train(self, mode: bool = True) -> PLMNR:
+    def train(self, mode: bool = True) -> NewsModel:
         """Switch dropout; vectors kept for prediction are forgotten, since weights may change now."""
         self._forget_vectors()
         return super().train(mode)

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from recbole_tinynews.model.plmnr import PLMNR
+from recbole_tinynews.model.plm_model import PLMModel
 
 __all__ = ["TinyNewsRec"]
 
 
-class TinyNewsRec(PLMNR):
-    """A PLM-NR of few layers, made by two stages of distillation.
-
-    The network is that of :class:`PLMNR` at ``student_layers``; how it comes to its weights is the matter
-    of :class:`recbole_tinynews.trainer.TinyNewsRecTrainer`.
-    """
-
-    depth_key = "student_layers"
+class TinyNewsRec(PLMModel):
+    """A student of few layers, made by two stages of distillation (paper, sections 3.2 and 3.3)."""

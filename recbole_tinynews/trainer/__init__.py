@@ -1,5 +1,5 @@
 """The training loop, the stages and their order."""
 
-from recbole_tinynews.trainer.trainer import PLMNRTrainer, TinyNewsRecTrainer
+from recbole_tinynews.trainer.trainers import NewsBERTTrainer, PLMNRTrainer, TinyBERTTrainer, TinyNewsRecTrainer
 
-__all__ = ["PLMNRTrainer", "TinyNewsRecTrainer"]
+__all__ = ["NewsBERTTrainer", "PLMNRTrainer", "TinyBERTTrainer", "TinyNewsRecTrainer"]

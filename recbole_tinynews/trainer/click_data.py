@@ -13,9 +13,9 @@ from recbole.data.dataloader import AbstractDataLoader, TrainDataLoader
 
 from recbole_tinynews.data.clicks import ClickBatch, ClickLoader
 from recbole_tinynews.data.impression_log import ImpressionLog
-from recbole_tinynews.evaluator import rate
+from recbole_tinynews.evaluator import mean_of, rate
 from recbole_tinynews.layers import ClickModel, NewsInput
-from recbole_tinynews.model.plmnr import PLMNR
+from recbole_tinynews.model.news_model import NewsModel
 from recbole_tinynews.trainer.loop import Metrics
 from recbole_tinynews.trainer.store import checksum
 
@@ -23,7 +23,7 @@ __all__ = ["ImpressionClicks", "SampledClicks"]
 
 
 class ImpressionClicks:
-    """Clicks and what was shown beside them; see :class:`recbole_tinynews.trainer.stages.ClickData`.
+    """Clicks and what was shown beside them; see :class:`recbole_tinynews.trainer.context.ClickData`.
 
     Parameters
     ----------
@@ -61,15 +61,15 @@ class ImpressionClicks:
         """Metrics on the validation impressions."""
         if self.valid is None:
             return None
-        return rate(model.score_impressions(titles, self.valid, history_length), self.valid)
+        return mean_of(rate(model.score_impressions(titles, self.valid, history_length), self.valid))
 
 
 class SampledClicks:
-    """Clicks with negatives that RecBole samples; see :class:`recbole_tinynews.trainer.stages.ClickData`.
+    """Clicks with negatives that RecBole samples; see :class:`recbole_tinynews.trainer.context.ClickData`.
 
     Parameters
     ----------
-    model : PLMNR
+    model : NewsModel
         Knows how to read RecBole's batches.
     train : TrainDataLoader
         RecBole's loader.
@@ -81,7 +81,7 @@ class SampledClicks:
 
     def __init__(
         self,
-        model: PLMNR,
+        model: NewsModel,
         train: TrainDataLoader,
         valid: AbstractDataLoader | None,
         validate: Callable[[ClickModel], Metrics | None],
@@ -107,7 +107,7 @@ class SampledClicks:
 
 
 class _SampledLoader:
-    def __init__(self, model: PLMNR, batches: TrainDataLoader, seed: int) -> None:
+    def __init__(self, model: NewsModel, batches: TrainDataLoader, seed: int) -> None:
         self.model = model
         self.batches = batches
         self.seed = seed

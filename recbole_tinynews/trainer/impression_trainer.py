@@ -10,7 +10,7 @@ from recbole.trainer import Trainer
 
 import recbole_tinynews.compat  # noqa: F401
 from recbole_tinynews.data.impression_log import ImpressionLog
-from recbole_tinynews.evaluator import rate, score_impressions
+from recbole_tinynews.evaluator import mean_of, rate, score_impressions
 
 __all__ = ["ImpressionEvaluation", "impression_trainer"]
 
@@ -26,6 +26,11 @@ class ImpressionEvaluation:
         Model to train.
     dataset : Dataset
         RecBole dataset that the model was built with.
+
+    Attributes
+    ----------
+    impression_values : dict of str to ndarray
+        Metrics of each impression of the last evaluation.
     """
 
     config: Config
@@ -71,7 +76,8 @@ class ImpressionEvaluation:
             return None
         if load_best_model:
             self._load(model_file or self.saved_model_file)
-        return rate(score_impressions(self.model, self.dataset, eval_data, self.config), eval_data)
+        self.impression_values = rate(score_impressions(self.model, self.dataset, eval_data, self.config), eval_data)
+        return mean_of(self.impression_values)
 
     def _load(self, path: str) -> None:
         # RecBole's checkpoint holds its pickled Config; it is this program's own file

@@ -44,6 +44,9 @@ class Task(nn.Module):
 
     student: nn.Module
 
+    def after_backward(self) -> None:
+        """Change gradients before the optimizer takes them; they are those of all processes together."""
+
 
 @dataclass(frozen=True)
 class LoopSettings:
@@ -56,7 +59,7 @@ class LoopSettings:
     learning_rate : float
         Step size of Adam (AMSGrad) for what is not the pre-trained encoder.
     plm_learning_rate : float
-        Step size for the encoder.
+        Step size for the pre-trained encoder, if there is one.
     save_seconds : float
         Time between two saves of the running state.
     show_progress : bool
@@ -67,7 +70,7 @@ class LoopSettings:
 
     epochs: int
     learning_rate: float
-    plm_learning_rate: float
+    plm_learning_rate: float = 0.0
     save_seconds: float = 60.0
     show_progress: bool = True
     valid_metric: str = "auc"
@@ -142,6 +145,7 @@ def _train_epoch(
         progress.optimizer.zero_grad(set_to_none=True)
         parts["loss"].backward()
         distributed.average_gradients(task.parameters())
+        task.after_backward()
         progress.optimizer.step()
         values = {name: float(value.detach()) for name, value in parts.items() if value.ndim == 0}
         if not values["loss"] == values["loss"]:
@@ -247,11 +251,9 @@ def _optimizer(task: Task, settings: LoopSettings) -> torch.optim.Optimizer:
     for name, parameter in task.named_parameters():
         if parameter.requires_grad:
             groups[".plm." in name].append(parameter)
+    rates = {True: settings.plm_learning_rate, False: settings.learning_rate}
     return torch.optim.Adam(
-        [
-            {"params": groups[True], "lr": settings.plm_learning_rate},
-            {"params": groups[False], "lr": settings.learning_rate},
-        ],
+        [{"params": parameters, "lr": rates[of_plm]} for of_plm, parameters in groups.items()],
         amsgrad=True,
         fused=True,
     )

@@ -1,7 +1,8 @@
-"""RecBole trainers that run stages."""
+"""A RecBole trainer that runs stages."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from logging import getLogger
 from pathlib import Path
@@ -12,28 +13,25 @@ from recbole.trainer import Trainer
 
 from recbole_tinynews import distributed
 from recbole_tinynews.data.impression_log import ImpressionLog
-from recbole_tinynews.data.news_table import NewsTable
-from recbole_tinynews.evaluator import rate
+from recbole_tinynews.evaluator import mean_of, rate
 from recbole_tinynews.layers import ClickModel
-from recbole_tinynews.model.plmnr import PLMNR
+from recbole_tinynews.model.news_model import NewsModel
 from recbole_tinynews.trainer.click_data import ImpressionClicks, SampledClicks
+from recbole_tinynews.trainer.context import ClickData
 from recbole_tinynews.trainer.loop import Metrics, save_atomically
-from recbole_tinynews.trainer.stages import Stages
 from recbole_tinynews.trainer.store import Stage, StageStore
 
-__all__ = ["PLMNRTrainer", "TinyNewsRecTrainer"]
+__all__ = ["StagedTrainer"]
 
 
-class PLMNRTrainer(Trainer):
-    """Fine-tune a PLM-NR from the plain pre-trained encoder.
-
-    Subclasses say which stages there are and in what order; the last one's weights are the model's.
+class StagedTrainer(Trainer):
+    """Run the stages that subclasses plan; the last one's weights are the model's.
 
     Parameters
     ----------
     config : Config
         Configuration of the run.
-    model : PLMNR
+    model : NewsModel
         Gets the weights.
 
     Attributes
@@ -41,19 +39,29 @@ class PLMNRTrainer(Trainer):
     stages_report : list of dict
         ``name``, ``seconds``, ``result`` of each stage, and ``test_result`` of those that made a click model,
         after :meth:`evaluate`.
+    impression_values : dict of str to ndarray
+        Metrics of each impression of the last evaluation on impressions.
     """
 
-    model: PLMNR
+    model: NewsModel
 
-    def __init__(self, config: Any, model: PLMNR) -> None:
+    def __init__(self, config: Any, model: NewsModel) -> None:
         super().__init__(config, model)
         self.store = StageStore(Path(config["checkpoint_dir"]) / "stages" / config["dataset"])
         self.stages_report: list[dict[str, Any]] = []
         self._recommenders: list[tuple[dict[str, Any], ClickModel]] = []
 
-    def plan(self, stages: Stages) -> list[Stage]:
-        """Return the stages in the order in which they run."""
-        return [stages.fine_tune("fine_tune", self.config["layers"], self.config["seed"])]
+    @abstractmethod
+    def plan(self, data: ClickData, on_step: Callable[[str, int, Metrics], None] | None) -> list[Stage]:
+        """Return the stages in the order in which they run.
+
+        Parameters
+        ----------
+        data : ClickData
+            Clicks to train and validate on.
+        on_step : callable, optional
+            Gets the name of a stage's folder, the step and the values, for logging.
+        """
 
     def fit(
         self,
@@ -86,16 +94,17 @@ class PLMNRTrainer(Trainer):
                 self.model, train_data, valid_data, lambda model: self._measure(model, valid_data)
             )
         on_step = self._to_tensorboard if distributed.is_first() else None
-        stages = Stages(self.config, data, self._corpus(), self.model.cache, on_step)
-        plan = self.plan(stages)
+        plan = self.plan(data, on_step)
         self._show(plan)
         self.stages_report, self._recommenders = [], []
         for stage in plan:
             done = self.store.run(stage)
             report = {"name": stage.name, "seconds": done.seconds, "result": done.result}
             self.stages_report.append(report)
-            if stage.recommends:
-                self._recommenders.append((report, stages.click_model(stage.inputs["layers"], done.weights)))
+            if stage.recommender is not None:
+                model = stage.recommender(done.weights)
+                report["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+                self._recommenders.append((report, model))
         self.model.click_model.load_state_dict(done.weights)
         self.model.train(False)
         if saved and distributed.is_first():
@@ -117,11 +126,11 @@ class PLMNRTrainer(Trainer):
             path = Path(model_file or self.saved_model_file)
             saved = distributed.from_first(lambda: torch.load(path, map_location="cpu", weights_only=True))
             self.model.load_state_dict(saved["state_dict"])
+        for report, model in self._recommenders[:-1]:
+            report["test_result"] = self._measure(model, eval_data, show_progress)
         result = self._measure(self.model.click_model, eval_data, show_progress)
-        for report, model in self._recommenders:
-            is_own = report is self.stages_report[-1]
-            report["parameters"] = sum(parameter.numel() for parameter in model.parameters())
-            report["test_result"] = result if is_own else self._measure(model, eval_data, show_progress)
+        if self._recommenders:
+            self._recommenders[-1][0]["test_result"] = result
         return result
 
     def _measure(self, click_model: ClickModel, eval_data: Any, show_progress: bool = False) -> Metrics:
@@ -131,15 +140,10 @@ class PLMNRTrainer(Trainer):
         try:
             if not isinstance(eval_data, ImpressionLog):
                 return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
-            return rate(self.model.score_impressions(eval_data), eval_data)
+            self.impression_values = rate(self.model.score_impressions(eval_data), eval_data)
+            return mean_of(self.impression_values)
         finally:
             self.model.click_model = own
-
-    def _corpus(self) -> NewsTable:
-        """Texts for matching: another dataset's, or the model's own."""
-        if not self.config["matching_corpus"]:
-            return self.model.texts
-        return NewsTable.load(Path(self.config["data_path"]).parent / self.config["matching_corpus"])
 
     def _show(self, plan: list[Stage]) -> None:
         state = {True: "finished before", False: "to do"}
@@ -149,24 +153,3 @@ class PLMNRTrainer(Trainer):
     def _to_tensorboard(self, stage: str, step: int, values: Metrics) -> None:
         for name, value in values.items():
             self.tensorboard.add_scalar(f"{stage}/{name}", value, step)
-
-
-class TinyNewsRecTrainer(PLMNRTrainer):
-    """Post-train, teach matching, fine-tune the teachers, teach clicks; the student is the result."""
-
-    def plan(self, stages: Stages) -> list[Stage]:
-        """Return the stages in the order in which they run."""
-        config = self.config
-        post_trained = [stages.post_train(number) for number in range(1, config["num_post_trained"] + 1)]
-        student = stages.stage1(post_trained)
-        teachers = [
-            stages.fine_tune(
-                f"teacher_{number}",
-                config["teacher_layers"],
-                config["seed"] + number,
-                config["teacher"],
-                post_trained[(number - 1) % len(post_trained)],
-            )
-            for number in range(1, config["num_teachers"] + 1)
-        ]
-        return [*post_trained, student, *teachers, stages.stage2(student, teachers)]

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from recbole_tinynews import distributed
+from recbole_tinynews.layers import ClickModel
 from recbole_tinynews.trainer.loop import RUNNING, Metrics, save_atomically
 
 __all__ = ["Stage", "StageResult", "StageStore", "checksum"]
@@ -45,6 +46,8 @@ class Stage:
 
     Parameters
     ----------
+    kind : str
+        What is done, as a word: with the inputs it says what the result is.
     name : str
         Unique in a run.
     purpose : str
@@ -56,28 +59,29 @@ class Stage:
         the stages in ``starts`` left; returns its own weights and what was measured.
     starts : sequence of Stage
         Stages whose results it needs.
-    recommends : bool
-        Whether the weights are a click model's, which can be tested.
+    recommender : callable, optional
+        Makes a click model, which can be tested, of the stage's weights.
     """
 
+    kind: str
     name: str
     purpose: str
     inputs: Mapping[str, Any]
     train: Callable[[Path, list[Weights]], tuple[Weights, Metrics]]
     starts: Sequence[Stage] = ()
-    recommends: bool = False
+    recommender: Callable[[Weights], ClickModel] | None = None
 
     @property
     def key(self) -> str:
         """Fingerprint of everything that changes the result."""
-        everything = [self.name, dict(self.inputs), [stage.key for stage in self.starts]]
+        everything = [self.kind, dict(self.inputs), [stage.key for stage in self.starts]]
         return hashlib.sha256(json.dumps(everything, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 class StageStore:
     """Run each stage once for the same inputs.
 
-    A stage has a folder named by its name and key. ``stage.json`` is written last: where it stands the
+    A stage has a folder named by its kind and key. ``stage.json`` is written last: where it stands the
     stage is finished, and any run with the same inputs uses it.
 
     Parameters
@@ -91,7 +95,7 @@ class StageStore:
 
     def folder(self, stage: Stage) -> Path:
         """Folder of a stage."""
-        return self.root / f"{stage.name}-{stage.key}"
+        return self.root / f"{stage.kind}-{stage.key}"
 
     def is_done(self, stage: Stage) -> bool:
         """Tell whether the stage needs no training."""
@@ -122,7 +126,7 @@ class StageStore:
         weights, result = stage.train(folder, starts)
         seconds = round(time.monotonic() - begin, 2)
         if distributed.is_first():
-            report = {"name": stage.name, "result": result, "seconds": seconds, "inputs": dict(stage.inputs)}
+            report = {"kind": stage.kind, "result": result, "seconds": seconds, "inputs": dict(stage.inputs)}
             save_atomically(weights, folder / "weights.pt")
             _write_json(report, folder)
             (folder / RUNNING).unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -41,17 +43,17 @@ def encoded(encoder, monkeypatch) -> list[list[int]]:
 def test_candidates_are_always_encoded_and_clicked_news_when_they_are_too_old(encoder, encoded):
     memory = NewsMemory(8, DIM, max_age=2).double()
     for history, candidates in [([[1, 2]], [[3, 4]]), ([[1, 3]], [[4, 5]]), ([[1, 4]], [[2, 6]]), ([[1, 3]], [[5, 6]])]:
-        memory(encoder, NEWS, slots(history, candidates))
+        memory(partial(encoder, NEWS), slots(history, candidates))
     # In step 4, news 1 was encoded three steps ago and news 3 as well: two steps are allowed.
     assert encoded == [[1, 2, 3, 4], [4, 5], [2, 6], [1, 3, 5, 6]]
 
 
 def test_a_kept_vector_is_the_one_of_its_step_and_has_no_gradient(encoder):
     memory = NewsMemory(8, DIM, max_age=5).double()
-    first = memory(encoder, NEWS, slots([[1, 2]], [[3, 4]])).detach()
+    first = memory(partial(encoder, NEWS), slots([[1, 2]], [[3, 4]])).detach()
     with torch.no_grad():
         encoder.dense.bias += 1
-    second = memory(encoder, NEWS, slots([[2, 1]], [[3, 5]]))  # news 1, 2, 3, 5
+    second = memory(partial(encoder, NEWS), slots([[2, 1]], [[3, 5]]))  # news 1, 2, 3, 5
     torch.testing.assert_close(second[:2], first[:2], rtol=0, atol=0)
     torch.testing.assert_close(second[2:], encoder(NEWS, np.array([3, 5])), rtol=0, atol=1e-10)
     second[:2].sum().backward(retain_graph=True)
@@ -63,13 +65,13 @@ def test_a_kept_vector_is_the_one_of_its_step_and_has_no_gradient(encoder):
 def test_a_first_step_is_exact(encoder):
     memory = NewsMemory(8, DIM, max_age=5).double()
     batch = slots([[1, 2, 1], [7, 0, 0]], [[3, 1], [4, 5]])
-    torch.testing.assert_close(memory(encoder, NEWS, batch), encoder(NEWS, batch.news), rtol=0, atol=0)
+    torch.testing.assert_close(memory(partial(encoder, NEWS), batch), encoder(NEWS, batch.news), rtol=0, atol=0)
 
 
 def test_a_reloaded_memory_goes_on_as_it_would_have(encoder, encoded):
     memory, copy = NewsMemory(8, DIM, 3).double(), NewsMemory(8, DIM, 3).double()
-    memory(encoder, NEWS, slots([[1, 2]], [[3, 4]]))
+    memory(partial(encoder, NEWS), slots([[1, 2]], [[3, 4]]))
     copy.load_state_dict(memory.state_dict())
     batch = slots([[1, 2]], [[5, 6]])
-    assert torch.equal(copy(encoder, NEWS, batch), memory(encoder, NEWS, batch))
+    assert torch.equal(copy(partial(encoder, NEWS), batch), memory(partial(encoder, NEWS), batch))
     assert encoded[1] == encoded[2] == [5, 6]

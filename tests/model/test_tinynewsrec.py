@@ -6,7 +6,7 @@ import pytest
 from recbole.data import create_dataset
 
 from recbole_tinynews import NewsConfig
-from recbole_tinynews.model.plmnr import PLMNR
+from recbole_tinynews.model.plm_model import PLMModel
 from recbole_tinynews.model.tinynewsrec import TinyNewsRec
 from tests.plm_fixtures import HIDDEN, TINYNEWSREC_SETTINGS, VOCABULARY
 
@@ -17,9 +17,9 @@ def build(news, **settings):
 
 
 @pytest.mark.parametrize("layers", [1, 2, 4])
-def test_the_network_is_a_plmnr_of_the_students_depth(news, layers):
+def test_the_network_is_of_the_students_depth(news, layers):
     model = build(news, student_layers=layers)
-    assert isinstance(model, PLMNR)
+    assert isinstance(model, PLMModel)
     assert len(model.click_model.news_encoder.plm.layers) == layers
     assert model.click_model.news_encoder.plm.num_frozen == max(0, layers - 2)
 

@@ -16,11 +16,11 @@ from recbole_tinynews.layers import NewsEncoder
 from recbole_tinynews.model.build import build_click_model, build_encoder
 from recbole_tinynews.model.tinynewsrec import TinyNewsRec
 from recbole_tinynews.trainer import loop as loop_module
-from recbole_tinynews.trainer import stages as stages_module
 from recbole_tinynews.trainer.click_data import ImpressionClicks
-from recbole_tinynews.trainer.stages import Stages
+from recbole_tinynews.trainer.context import PLMContext
+from recbole_tinynews.trainer.stages import pretraining
 from recbole_tinynews.trainer.store import StageStore
-from recbole_tinynews.trainer.trainer import TinyNewsRecTrainer
+from recbole_tinynews.trainer.trainers import TinyNewsRecTrainer
 from tests.plm_fixtures import TINYNEWSREC_SETTINGS, save_plm
 
 NAMES = ("post_train", "stage1", "teacher_1", "teacher_2", "stage2")
@@ -37,17 +37,17 @@ class World:
         self.logs = [load_impressions(self.dataset, split) for split in ("train", "valid")]
         self.corpus = self.model.texts
 
-    def stages(self, corpus=None, logs=None, **settings) -> Stages:
+    def context(self, corpus=None, logs=None, **settings) -> PLMContext:
         config = copy.deepcopy(self.config)
         for key, value in settings.items():
             config[key] = {**config[key], **value} if isinstance(value, dict) else value
         data = ImpressionClicks(self.model.titles, *(logs or self.logs))
-        return Stages(config, data, corpus or self.corpus, self.model.cache)
+        return PLMContext(config, data, corpus or self.corpus, self.model.cache)
 
     def plan(self, **changes):
         """The stages by name, in TinyNewsRec's order."""
-        stages = self.stages(**changes)
-        plan = TinyNewsRecTrainer.plan(type("Fake", (), {"config": stages.config})(), stages)
+        context = self.context(**changes)
+        plan = TinyNewsRecTrainer.stages(type("Fake", (), {"config": context.config})(), context)
         return {stage.name: stage for stage in plan}
 
     def changed(self, **changes) -> set[str]:
@@ -70,9 +70,9 @@ def test_the_plan_is_that_of_the_paper(world):
         "stage1": ["post_train"],
         "teacher_1": ["post_train"],
         "teacher_2": ["post_train"],
-        "stage2": ["stage1", "teacher_1", "teacher_2"],
+        "stage2": ["teacher_1", "teacher_2", "stage1"],
     }
-    assert [name for name, stage in plan.items() if stage.recommends] == ["teacher_1", "teacher_2", "stage2"]
+    assert [name for name, stage in plan.items() if stage.recommender] == ["teacher_1", "teacher_2", "stage2"]
 
 
 def test_several_post_trained_teachers_are_each_fine_tuned_and_together_teach_matching(world):
@@ -169,7 +169,7 @@ def test_teachers_that_start_alike_share_their_frozen_states_and_others_do_not(w
 
 def test_a_start_is_not_computed_for_a_stage_that_goes_on(world, tmp_path, monkeypatch):
     started = []
-    monkeypatch.setattr(stages_module, "start_from_variance", lambda *_: started.append(1))
+    monkeypatch.setattr(pretraining, "start_from_variance", lambda *_: started.append(1))
 
     def interrupt():
         raise KeyboardInterrupt
@@ -215,16 +215,15 @@ def test_post_training_starts_from_the_variance_and_keeps_its_dense_layer_throug
 
 
 def test_a_weight_that_does_not_fit_is_an_error_that_names_it(world):
-    stages = world.stages()
-    weights = build_click_model(stages.config, None, 0).state_dict()
+    context = world.context()
+    weights = build_click_model(context.config, None, 0).state_dict()
     weights["news_encoder.dense.wrong"] = weights.pop("news_encoder.dense.weight")
     with pytest.raises(RuntimeError, match=r"news_encoder\.dense\.weight[\s\S]*news_encoder\.dense\.wrong"):
-        stages.click_model(None, weights)
+        context.click_model(None, 0, weights)
 
 
 def test_only_news_with_both_texts_are_matched(world):
-    stages = world.stages()
-    loader = stages._pairs(stages.config["post_train"], seed=1)
+    loader = pretraining.title_body_pairs(world.context(), num_negatives=3, batch_size=8, seed=1)
     both = [i for i in range(1, 31) if world.corpus.titles[i] and world.corpus.bodies[i]]
     assert sorted(np.concatenate([batch.news for batch in loader.epoch(0)])) == both
     assert len(both) == 28

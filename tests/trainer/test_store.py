@@ -28,7 +28,7 @@ class Work:
 
 
 def make(work=None, name="post_train", inputs=None, starts=()) -> Stage:
-    return Stage(name, "to test", inputs or {"lr": 0.1, "deep": {"a": [1, 2]}}, work or Work(), starts)
+    return Stage(name, name, "to test", inputs or {"lr": 0.1, "deep": {"a": [1, 2]}}, work or Work(), starts)
 
 
 def test_a_finished_stage_is_not_repeated_by_another_run(tmp_path):
@@ -127,7 +127,7 @@ def test_what_is_left_on_disk_are_tensors_and_plain_values(tmp_path):
     folder = store.folder(make())
     assert torch.load(folder / "weights.pt", weights_only=True).keys() == WEIGHTS.keys()
     report = json.loads((folder / "stage.json").read_text())
-    assert (report["name"], report["result"], report["inputs"]) == ("post_train", RESULT, dict(make().inputs))
+    assert (report["kind"], report["result"], report["inputs"]) == ("post_train", RESULT, dict(make().inputs))
     assert report["seconds"] >= 0
 
 

@@ -16,12 +16,13 @@ from recbole_tinynews.data.dataset import load_impressions
 from recbole_tinynews.data.news_table import NewsTable
 from recbole_tinynews.evaluator import METRICS
 from recbole_tinynews.model.tinynewsrec import TinyNewsRec
-from recbole_tinynews.trainer import stages as stages_module
-from recbole_tinynews.trainer.trainer import PLMNRTrainer
+from recbole_tinynews.trainer import context as context_module
+from recbole_tinynews.trainer.staged_trainer import StagedTrainer
 from tests.plm_fixtures import PLMNR_SETTINGS, TINYNEWSREC_SETTINGS, write_news
 from tests.tiny_dataset import write_dataset
 
 NAMES = ["post_train", "stage1", "teacher_1", "teacher_2", "stage2"]
+KINDS = ["post_train", "stage1", "fine_tune", "fine_tune", "stage2"]
 PLAIN = {
     "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
     "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full", "group_by": "user"},
@@ -44,21 +45,21 @@ def without_times(result):
 
 @pytest.fixture
 def trained(monkeypatch) -> list[str]:
-    """Names of the stages that were trained, not taken from disk."""
+    """Kinds of the stages that were trained, not taken from disk."""
     names: list[str] = []
-    original = stages_module.train
+    original = context_module.train
 
     def watched(task, loader, settings, folder, *more):
         names.append(folder.name.rsplit("-", 1)[0])
         return original(task, loader, settings, folder, *more)
 
-    monkeypatch.setattr(stages_module, "train", watched)
+    monkeypatch.setattr(context_module, "train", watched)
     return names
 
 
 def test_a_run_goes_through_all_stages_and_a_second_one_repeats_none(news, trained):
     first = train(**news, result_file="first.json")
-    assert trained == NAMES
+    assert trained == KINDS
     assert json.loads(Path("first.json").read_text()) == first
     assert [stage["name"] for stage in first["stages"]] == NAMES
     assert set(first) == {
@@ -75,7 +76,7 @@ def test_a_run_goes_through_all_stages_and_a_second_one_repeats_none(news, train
     assert all(teacher["parameters"] > first["parameters"] for teacher in teachers)
 
     second = train(**news)
-    assert trained == NAMES
+    assert trained == KINDS
     assert without_times(second) == without_times(first)
     assert [stage["seconds"] for stage in second["stages"]] == [stage["seconds"] for stage in first["stages"]]
 
@@ -84,7 +85,7 @@ def test_the_same_seed_gives_the_same_result_and_another_seed_another(news, trai
     first, second, other = (
         train(**news, checkpoint_dir=folder, seed=seed) for folder, seed in (("a", 1), ("b", 1), ("c", 2))
     )
-    assert trained == NAMES * 3
+    assert trained == KINDS * 3
     assert without_times(first) == without_times(second)
     assert without_times(first) != without_times(other)
 
@@ -94,19 +95,19 @@ def test_a_run_stopped_in_each_stage_in_turn_ends_as_if_it_had_not_been_and_repe
 ):
     expected = without_times(train(**news, checkpoint_dir="whole"))
     trained.clear()
-    log_step = PLMNRTrainer._to_tensorboard
-    for place, name in enumerate(NAMES):
+    log_step = StagedTrainer._to_tensorboard
+    for place in range(len(KINDS)):
 
-        def stop(self, stage, step, values, name=name):
+        def stop(self, stage, step, values):
             log_step(self, stage, step, values)
-            if stage.startswith(name) and step == 1:
+            if step == 1:
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(PLMNRTrainer, "_to_tensorboard", stop)
+            patch.setattr(StagedTrainer, "_to_tensorboard", stop)
             with pytest.raises(KeyboardInterrupt):
                 train(**news, save_seconds=0)
-        assert trained == NAMES[max(0, place - 1) : place + 1]  # the one stopped before, and the next
+        assert trained == KINDS[max(0, place - 1) : place + 1]  # the one stopped before, and the next
         trained.clear()
     assert without_times(train(**news)) == expected
     assert trained == ["stage2"]
@@ -179,7 +180,7 @@ def test_the_later_version_of_the_paper_post_trains_a_teacher_each(news, trained
     assert (stage2["learning_rate"], stage2["plm_learning_rate"], stage2["target_weight"]) == (1e-4, 1e-4, 0.2)
     assert stage2["learn_omega"] is False
     result = train(**news, variant="v2", num_post_trained=2, epochs=1)
-    assert trained == ["post_train", "post_train_2", *NAMES[1:]]
+    assert trained == ["post_train", "post_train", *KINDS[1:]]
     assert tuple(result["test_result"]) == METRICS
 
 

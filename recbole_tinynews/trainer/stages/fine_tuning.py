@@ -1,0 +1,51 @@
+"""Fine-tuning on clicks alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from recbole_tinynews.layers.initial import start_from_variance
+from recbole_tinynews.trainer.context import PLMContext, restored
+from recbole_tinynews.trainer.loop import Metrics
+from recbole_tinynews.trainer.store import Stage, Weights
+from recbole_tinynews.trainer.tasks import ClickTask
+
+__all__ = ["fine_tune"]
+
+
+def fine_tune(
+    context: PLMContext, layers: int | None, start: Stage | None = None, number: int = 1, name: str = "fine_tune"
+) -> Stage:
+    """Fine-tune a click model with the settings of ``teacher``.
+
+    Parameters
+    ----------
+    context : PLMContext
+        Settings and data.
+    layers : int, optional
+        Depth of the encoder; all if not given.
+    start : Stage, optional
+        Left a news encoder to start from; else it is the plain PLM.
+    number : int
+        Tells apart several that are else alike.
+    name : str
+        Name of the stage in the run.
+    """
+    settings, seed = context.click_settings(context.config["teacher"]), context.config["seed"] + number - 1
+    layers = layers or context.depth
+    inputs = context.click_inputs(settings, layers=layers, seed=seed)
+
+    def learn(folder: Path, starts: list[Weights]) -> tuple[Weights, Metrics]:
+        torch.manual_seed(seed)
+        model = context.click_model(layers, settings["trained_layers"])
+        if starts:
+            restored(model.news_encoder, starts[0])
+        elif not context.resumes(folder):
+            context.start("principal directions", start_from_variance, model.news_encoder)
+        titles = context.titles_for(model.news_encoder, folder)
+        return context.train_clicks(ClickTask(model, titles, context.memory(settings)), settings, seed, folder)
+
+    starts = () if start is None else (start,)
+    return Stage("fine_tune", name, "fine-tuning on clicks", inputs, learn, starts, context.recommender(layers))
