@@ -131,7 +131,7 @@ class NewsConfig(Config):
             sections = self._read(for_dataset)
             for name in ("any", *self._class_names()):
                 self._put_under(sections.get(name) or {})
-        self._put_variant_under(folder / "paper")
+        self._put_variant_under(folder / "variant")
         data_path = self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])
         self.impressions = has_impressions(Path(data_path) / dataset)
         if self.impressions:

@@ -1,0 +1,1 @@
+"""The paper's table and figures on any data, in one command each."""
