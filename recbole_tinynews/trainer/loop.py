@@ -137,6 +137,7 @@ def _train_epoch(
         desc=f"{progress.path.parent.name} {epoch + 1}/{progress.settings.epochs}",
         disable=not (progress.settings.show_progress and distributed.is_first()),
         dynamic_ncols=True,
+        leave=False,  # the epoch gets a line in the log
     )
     for step, batch in bar:
         if step < progress.step:

@@ -1,0 +1,128 @@
+"""Runs of a plan, each done once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from recbole_tinynews import __version__
+from recbole_tinynews.benchmark.plan import Plan, Row
+from recbole_tinynews.benchmark.records import Measured
+from recbole_tinynews.config import NewsConfig
+from recbole_tinynews.errors import InputError
+from recbole_tinynews.quick_start import run
+from recbole_tinynews.registry import resolve_model
+
+__all__ = ["Runs"]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Train and test the systems of a plan, with several seeds; what is finished is not repeated.
+
+    A run leaves two files in ``runs``: metrics of each impression, and then its result, which makes it count. Their
+    names end in a hash of all settings. Stages are shared through one ``checkpoint_dir``.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of the dataset.
+    output : Path
+        Folder of runs, checkpoints and log.
+    config_files : sequence of str
+        Files with settings of all runs.
+    settings : mapping
+        Settings of all runs, over those of the files.
+    """
+
+    dataset: str
+    output: Path
+    config_files: Sequence[str]
+    settings: Mapping[str, Any]
+
+    def config(self, row: Row, seed: int | None = None) -> NewsConfig:
+        """Return the configuration of a run."""
+        return NewsConfig(row.model, self.dataset, self.config_files, self._settings(row, seed))
+
+    def all(self, plan: Plan, seeds: Sequence[int], on_repeat: Callable[[list[Measured]], None]) -> None:
+        """Do what is to do, seed by seed, so that a whole table exists after the first.
+
+        Parameters
+        ----------
+        plan : Plan
+            The systems.
+        seeds : sequence of int
+            One for each repeat.
+        on_repeat : callable
+            Gets what has been measured, after each repeat.
+        """
+        todo = [(seed, row) for seed in seeds for row in plan.rows if not self._files(row, seed)[0].exists()]
+        number = len(seeds) * len(plan.rows)
+        with tqdm(total=number, initial=number - len(todo), unit="run", dynamic_ncols=True) as bar, self._log():
+            for place, (seed, row) in enumerate(todo):
+                left = len(todo) - place - 1
+                bar.set_description(f"running {row.name}, seed {seed}; {bar.n} done, {left} to come")
+                self._run(row, seed)
+                bar.update()
+                if left == 0 or todo[place + 1][0] != seed:
+                    on_repeat(self.measured(plan, seeds))
+            bar.set_description("all done")
+        if not todo:
+            on_repeat(self.measured(plan, seeds))
+
+    def measured(self, plan: Plan, seeds: Sequence[int]) -> list[Measured]:
+        """Read the finished runs."""
+        return [self._measured(row, seeds) for row in plan.rows]
+
+    def _measured(self, row: Row, seeds: Sequence[int]) -> Measured:
+        done = [files for seed in seeds if (files := self._files(row, seed))[0].exists()]
+        results = [json.loads(result.read_text(encoding="utf-8")) for result, _ in done]
+        return Measured(row, results, [dict(np.load(values)) for _, values in done])
+
+    def _run(self, row: Row, seed: int) -> None:
+        result, values = self._files(row, seed)
+        files = {"result_file": str(result), "impressions_file": str(values)}
+        try:
+            run(row.model, self.dataset, self.config_files, {**self._settings(row, seed), **files})
+        except InputError as error:
+            raise InputError(f"{row.name}, seed {seed}: {error}") from error
+
+    def _settings(self, row: Row, seed: int | None) -> dict[str, Any]:
+        settings = {"checkpoint_dir": str(self.output / "checkpoints"), **self.settings, **row.settings}
+        if row.depth is not None:
+            settings[resolve_model(row.model).depth_key] = row.depth
+        return settings if seed is None else {**settings, "seed": seed}
+
+    def _files(self, row: Row, seed: int) -> tuple[Path, Path]:
+        texts = [Path(file).read_text(encoding="utf-8") for file in self.config_files]
+        everything = [__version__, row.model, self.dataset, texts, self._settings(row, seed)]
+        key = hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:8]
+        name = re.sub(r"[^\w.]+", "-", f"{row.name} {seed}").strip("-")
+        stem = self.output / "runs" / f"{name}-{key}"
+        return stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.npz")
+
+    @contextmanager
+    def _log(self) -> Iterator[None]:
+        """Let the runs' logs go to one file: RecBole adds no handlers where there are some."""
+        self.output.mkdir(parents=True, exist_ok=True)
+        logger = logging.getLogger()
+        handler, before, level = logging.FileHandler(self.output / "benchmark.log"), logger.handlers[:], logger.level
+        handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
+        logger.handlers = [handler]
+        logger.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            handler.close()
+            logger.handlers = before
+            logger.setLevel(level)
