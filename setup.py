@@ -27,11 +27,14 @@ setup(
     install_requires=[
         "recbole==1.2.1; python_version < '3.12'",
         *(f"{name}; python_version >= '3.12'" for name in RECBOLE_IMPORTS),
+        "markdown>=3.6",
+        "matplotlib>=3.8",
         "numpy>=1.26,<3",
         "pandas>=2.2,<3",  # RecBole's fillna(inplace=True) does nothing in pandas 3
         "pyyaml>=6",
         "scikit-learn>=1.5",
         "scipy>=1.13",
+        "tabulate>=0.9",
         "torch>=2.6,<3",
         "tqdm>=4.66",
         "transformers>=5,<6",

@@ -25,6 +25,12 @@ from recbole_tinynews.registry import resolve_model
 
 __all__ = ["Runs"]
 
+# Settings that say where things are, or how much is shown, and change no result.
+_NO_PART = frozenset({
+    "checkpoint_dir", "data_path", "device", "gpu_id", "impressions_file", "nproc", "result_file", "save_seconds",
+    "show_progress", "state", "worker",
+})  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Runs:
@@ -49,10 +55,6 @@ class Runs:
     output: Path
     config_files: Sequence[str]
     settings: Mapping[str, Any]
-
-    def config(self, row: Row, seed: int | None = None) -> NewsConfig:
-        """Return the configuration of a run."""
-        return NewsConfig(row.model, self.dataset, self.config_files, self._settings(row, seed))
 
     def all(self, plan: Plan, seeds: Sequence[int], on_repeat: Callable[[list[Measured]], None]) -> None:
         """Do what is to do, seed by seed, so that a whole table exists after the first.
@@ -97,16 +99,17 @@ class Runs:
         except InputError as error:
             raise InputError(f"{row.name}, seed {seed}: {error}") from error
 
-    def _settings(self, row: Row, seed: int | None) -> dict[str, Any]:
-        settings = {"checkpoint_dir": str(self.output / "checkpoints"), **self.settings, **row.settings}
+    def _settings(self, row: Row, seed: int) -> dict[str, Any]:
+        settings = {"checkpoint_dir": str(self.output / "checkpoints"), **self.settings, **row.settings, "seed": seed}
         if row.depth is not None:
             settings[resolve_model(row.model).depth_key] = row.depth
-        return settings if seed is None else {**settings, "seed": seed}
+        return settings
 
     def _files(self, row: Row, seed: int) -> tuple[Path, Path]:
-        texts = [Path(file).read_text(encoding="utf-8") for file in self.config_files]
-        everything = [__version__, row.model, self.dataset, texts, self._settings(row, seed)]
-        key = hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:8]
+        config = NewsConfig(row.model, self.dataset, self.config_files, self._settings(row, seed))
+        settings = {name: value for name, value in config.final_config_dict.items() if name not in _NO_PART}
+        everything = json.dumps([__version__, settings], sort_keys=True, default=str)
+        key = hashlib.sha256(everything.encode()).hexdigest()[:8]
         name = re.sub(r"[^\w.]+", "-", f"{row.name} {seed}").strip("-")
         stem = self.output / "runs" / f"{name}-{key}"
         return stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.npz")
