@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from tabulate import tabulate
 
+from recbole_tinynews.benchmark.speed import measure_speed
 from recbole_tinynews.config import NewsConfig
 from recbole_tinynews.data.converters.mind import convert_mind
-from recbole_tinynews.data.news_table import NewsTable, tokenize
+from recbole_tinynews.data.news_table import NewsTable
 from recbole_tinynews.data.schema import SPLITS
 from recbole_tinynews.errors import InputError
-from recbole_tinynews.layers import NewsInput, load_tokenizer
-from recbole_tinynews.model.build import build_click_model
 from recbole_tinynews.pretrain import encoder_of
 from recbole_tinynews.quick_start import run
 
@@ -91,7 +90,10 @@ def demo(raw: Path, data: Path, output: Path, seed: int) -> Path:
         results[model] = run(model, _NAME, config_dict=own)
 
     titles = NewsTable.load(data / _NAME).titles
-    speed = {role: _news_per_second(config, titles, config[f"{role}_layers"]) for role in ("teacher", "student")}
+    speed = {
+        role: measure_speed(config, titles, config[f"{role}_layers"], config["device"])[1]
+        for role in ("teacher", "student")
+    }
     lines = rows(results, speed)
     text = f"{table(lines)}\n\n{verdict(lines)}"
     report = output / "report.md"
@@ -155,20 +157,6 @@ def verdict(lines: Sequence[Row]) -> str:
         f"{student.parameters / best.parameters:.0%} of its parameters and "
         f"{(student.news_per_second or 0) / (best.news_per_second or 1):.1f} times its speed."
     )
-
-
-def _news_per_second(config: NewsConfig, titles: Sequence[str], layers: int | None) -> float:
-    """Speed of a network of this depth; the best of some passes, since other programs may disturb one."""
-    model = build_click_model(config, layers, 0)
-    tokens = tokenize(titles, load_tokenizer(config["plm"]), config["title_length"])
-    source = NewsInput.from_tokens(tokens, config["device"])
-    news = np.arange(1, len(titles))
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
-        model.encode_news(source, news)
-        seconds.append(time.perf_counter() - started)
-    return len(news) / min(seconds)
 
 
 def _headline(text: str) -> None:

@@ -107,8 +107,9 @@ class Runs:
 
     def _files(self, row: Row, seed: int) -> tuple[Path, Path]:
         config = NewsConfig(row.model, self.dataset, self.config_files, self._settings(row, seed))
-        settings = {name: value for name, value in config.final_config_dict.items() if name not in _NO_PART}
-        everything = json.dumps([__version__, settings], sort_keys=True, default=str)
+        known = set(config.internal_config_dict) - _NO_PART  # a file may have settings of other models, too
+        settings = {name: value for name, value in config.final_config_dict.items() if name in known}
+        everything = json.dumps([__version__, row.model, self.dataset, settings], sort_keys=True, default=str)
         key = hashlib.sha256(everything.encode()).hexdigest()[:8]
         name = re.sub(r"[^\w.]+", "-", f"{row.name} {seed}").strip("-")
         stem = self.output / "runs" / f"{name}-{key}"
