@@ -86,6 +86,19 @@ def test_two_processes_give_the_losses_metrics_and_weights_of_one(news):
         assert len(list((Path(folder) / "saved").glob("*.pth"))) == 1
 
 
+@pytest.mark.parametrize("model", [["--model=TinyBERT"], ["--model=NewsBERT"], ["--model=PLMNR", "--pretraining=mlm"]])
+def test_two_processes_share_layers_and_masks_and_end_with_the_losses_and_weights_of_one(news, model):
+    settings = {**news, "epochs": 1, "mlm": {"train_batch_size": 8, "body_length": 12, "learning_rate": 0.01}}
+    finish(start(ALONE, "one", *model, **settings))
+    finish(start(ALONE, "two", *model, "--nproc=2", **settings))
+    for found, expected in ((curves("two"), curves("one")), (weights("two"), weights("one"))):
+        assert found.keys() == expected.keys() != set()
+        for name, values in expected.items():
+            torch.testing.assert_close(
+                torch.as_tensor(found[name]), torch.as_tensor(values), atol=1e-4, rtol=1e-4, msg=name
+            )
+
+
 def test_when_a_process_dies_all_end_and_the_next_run_goes_on_from_the_last_save(news):
     news = news | {"epochs": 60}
     run = start(ALONE, "two", "--nproc=2", save_seconds=0, **news)

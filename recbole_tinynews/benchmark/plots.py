@@ -16,7 +16,7 @@ from recbole_tinynews.benchmark.statistics import Summary, summarise
 __all__ = ["draw", "draw_speed"]
 
 # Okabe and Ito's palette, which colour-blind people can tell apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#F0E442")
 _MARKERS = "osD^vPX*"
 
 

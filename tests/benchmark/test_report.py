@@ -52,7 +52,7 @@ def test_the_table_shows_means_and_deviations_recomputed_from_the_impressions(ro
         std = (sum((value - mean) ** 2 for value in means) / 2) ** 0.5
         assert line[3].strip("*†") == f"{100 * mean:.2f} ± {100 * std:.2f}"
     assert [line[0] for line in body if line[3].startswith("**")] == ["DP-4", "Tiny-2"]
-    assert [line[0] for line in body if line[3].endswith("†")] == ["Tiny-2"]  # DP-4 is .0025 better, by differences of .05
+    assert [line[0] for line in body if line[3].endswith("†")] == ["Tiny-2"]  # DP-4: .0025 at .05
 
 
 def test_csv_and_json_have_the_same_numbers_in_full(rows, tmp_path):

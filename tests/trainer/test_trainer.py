@@ -173,6 +173,66 @@ def test_plmnr_is_one_stage(news, trained):
     assert result["stages"][0]["test_result"] == result["test_result"]
 
 
+@pytest.mark.parametrize(
+    ("model", "settings", "kinds"),
+    [
+        ("PLMNR", {"pretraining": "mlm", "mlm": {"train_batch_size": 8, "body_length": 12}}, ["mlm", "fine_tune"]),
+        ("PLMNR", {"pretraining": "matching"}, ["post_train", "fine_tune"]),
+        ("TinyNewsRec", {"use_stage1": False}, ["post_train", "fine_tune", "fine_tune", "stage2"]),
+        ("TinyNewsRec", {"use_stage2": False}, ["post_train", "stage1", "fine_tune"]),
+        ("TinyNewsRec", {"use_stage1": False, "use_stage2": False}, ["fine_tune"]),
+        ("TinyBERT", {}, ["post_train", "fine_tune", "distillation"]),
+        ("TinyBERT", {"distillation": {"layer_loss": "pkd"}}, ["post_train", "fine_tune", "distillation"]),
+        ("TinyBERT", {"reuse_steps": 3}, ["post_train", "fine_tune", "distillation"]),
+        ("NewsBERT", {}, ["joint"]),
+        ("NewsBERT", {"reuse_steps": 3, "student_layers": 1}, ["joint"]),
+    ],
+)
+def test_each_system_runs_its_stages_and_an_interrupted_run_ends_as_if_it_had_not_been(
+    news, trained, monkeypatch, model, settings, kinds
+):
+    settings = {"post_train": TINYNEWSREC_SETTINGS["post_train"], "student_layers": 2, **news, **settings}
+    if model == "PLMNR":
+        del settings["student_layers"]
+    expected = without_times(train(model, **settings, checkpoint_dir="whole"))
+    assert trained == kinds
+    assert tuple(expected["test_result"]) == METRICS
+    log_step = StagedTrainer._to_tensorboard
+
+    def stop(self, stage, step, values):
+        log_step(self, stage, step, values)
+        if stage.startswith(kinds[-1]) and step == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StagedTrainer, "_to_tensorboard", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(model, **settings, save_seconds=0)
+    assert without_times(train(model, **settings)) == expected
+
+
+def test_a_plmnr_after_matching_is_the_first_teacher_of_the_distilled_models(news, trained):
+    settings = {**news, "post_train": TINYNEWSREC_SETTINGS["post_train"], "epochs": 1}
+    teacher = train("PLMNR", **settings, pretraining="matching")
+    trained.clear()
+    for model, kinds in (("TinyBERT", ["distillation"]), ("TinyNewsRec", ["stage1", "fine_tune", "stage2"])):
+        result = train(model, **settings, student_layers=2)
+        assert trained == kinds
+        of_teacher = next(stage for stage in result["stages"] if stage["name"] == "teacher_1")
+        assert of_teacher["test_result"] == teacher["test_result"]
+        trained.clear()
+
+
+def test_the_metrics_of_each_impression_are_written_and_their_mean_is_the_result(news):
+    result = train("PLMNR", **news, impressions_file="values/test.npz")
+    values = np.load("values/test.npz")
+    assert set(values) == {"impression_id", *METRICS}
+    rows = [line.split("\t")[0] for line in Path("dataset/tiny/tiny.test.imp").read_text().splitlines()[1:]]
+    assert values["impression_id"].tolist() == rows
+    for name in METRICS:
+        assert np.nanmean(values[name]) == pytest.approx(result["test_result"][name], abs=1e-12)
+
+
 def test_the_later_version_of_the_paper_post_trains_a_teacher_each(news, trained):
     config = NewsConfig("TinyNewsRec", "tiny", config_dict={"variant": "v2"} | news)
     assert (config["num_post_trained"], config["num_teachers"]) == (4, 4)
