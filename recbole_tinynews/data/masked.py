@@ -44,6 +44,7 @@ class MaskedTexts:
         random = np.random.default_rng([self.seed, number])
         by_length = np.lexsort([random.random(len(self.tokens)), self.tokens.lengths])
         collate = DataCollatorForLanguageModeling(self.tokenizer, seed=int(random.integers(2**31)))
+        collate.generator = collate.get_generator(collate.seed)  # made by itself in a process of its own only
         for batch in random.permutation(len(self)):
             chosen = by_length[batch * self.batch_size : (batch + 1) * self.batch_size]
             yield collate([self._row(text) for text in chosen])
