@@ -17,7 +17,7 @@ from tabulate import tabulate
 from benchmarks.world import HISTORY, NEGATIVES, NEWS_DIM, QUERY_DIM, World, add_options, load_world, machine
 from recbole_tinynews.data.clicks import ClickLoader
 from recbole_tinynews.evaluator import impression_metrics
-from recbole_tinynews.layers import ClickModel, NewsMemory
+from recbole_tinynews.layers import AttentiveUser, ClickModel, NewsMemory
 from recbole_tinynews.layers.initial import start_from_variance
 from recbole_tinynews.trainer.loop import LoopSettings, train
 from recbole_tinynews.trainer.tasks import ClickTask
@@ -40,7 +40,7 @@ def fine_tune(
     torch.manual_seed(options.seed)
     encoder = world.encoder(world.layers, TRAINED)
     start_from_variance(encoder, world.source(), np.arange(1, len(world.titles)))
-    model = ClickModel(encoder, NEWS_DIM, QUERY_DIM).to(world.device)
+    model = ClickModel(encoder, AttentiveUser(NEWS_DIM, QUERY_DIM)).to(world.device)
     started = time.perf_counter()
     source = world.source()
     if frozen_dropout:

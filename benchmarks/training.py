@@ -27,7 +27,7 @@ from recbole_tinynews.data.clicks import ClickLoader
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.news_table import tokenize
 from recbole_tinynews.data.pairs import PairLoader
-from recbole_tinynews.layers import ClickModel, NewsInput, NewsMemory, NewsSlots, load_tokenizer
+from recbole_tinynews.layers import AttentiveUser, ClickModel, NewsInput, NewsMemory, NewsSlots, load_tokenizer
 from recbole_tinynews.losses import MultiTeacherLoss
 from recbole_tinynews.trainer.tasks import ClickDistillation, ClickTask, Matching
 
@@ -94,12 +94,12 @@ def clicks_per_second(
     if frozen and encoder.plm.num_frozen:
         source, seconds = world.frozen(encoder)
         once = seconds / (EPOCHS * loader.num_samples)
-    model = ClickModel(encoder, NEWS_DIM, QUERY_DIM)
+    model = ClickModel(encoder, AttentiveUser(NEWS_DIM, QUERY_DIM))
     memory = NewsMemory(len(world.titles), NEWS_DIM, reuse_steps) if reuse_steps else None
     task: ClickTask = ClickTask(model, source, memory)
     if stage2:
         tables = torch.randn(TEACHERS, len(world.titles), NEWS_DIM, device=world.device) * 0.1
-        teachers = [ClickModel(world.encoder(1, 0), NEWS_DIM, QUERY_DIM).to(world.device) for _ in range(TEACHERS)]
+        teachers = [ClickModel(world.encoder(1, 0), AttentiveUser(NEWS_DIM, QUERY_DIM)).to(world.device) for _ in range(TEACHERS)]
         task = ClickDistillation(model, teachers, tables, source, MultiTeacherLoss(NEWS_DIM, TEACHERS), memory)
     step = trainer(task.to(world.device), lambda batch: len(batch.labels))
     # A memory must hold something; else a few small batches do.
@@ -146,7 +146,7 @@ def peak_of_training(world: World, valid: ImpressionLog) -> None:
     encoder = world.encoder(world.layers, 2)
     fits = encoder.frozen_bytes(world.source(), world.met()) <= FROZEN_CACHE_GB * 2**30
     source = world.frozen(encoder)[0] if fits else world.source()
-    task = ClickTask(ClickModel(encoder, NEWS_DIM, QUERY_DIM).to(world.device), source)
+    task = ClickTask(ClickModel(encoder, AttentiveUser(NEWS_DIM, QUERY_DIM)).to(world.device), source)
     step = trainer(task, lambda batch: len(batch.labels))
     for batch in islice(ClickLoader(world.train, NEGATIVES, HISTORY, 128, 0).epoch(0), 3):
         step(batch)

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -180,6 +180,23 @@ def whole(part: torch.Tensor) -> torch.Tensor:
     flows back to a part is multiplied by the number of processes.
     """
     return _Whole.apply(part) if _in_group() else part
+
+
+def gathered(parts: Sequence[torch.Tensor], own: np.ndarray, empty: torch.Tensor) -> torch.Tensor:
+    """Put the rows that this process made, and those of all others, where they belong.
+
+    Parameters
+    ----------
+    parts : sequence of Tensor
+        This process's rows, one part after another; their precision may be lower.
+    own : int ndarray
+        Their places.
+    empty : Tensor of shape (rows, ...)
+        Zeros.
+    """
+    if parts:
+        empty = empty.index_copy(0, torch.from_numpy(own).to(empty.device), torch.cat(list(parts)).to(empty.dtype))
+    return whole(empty)
 
 
 class _Whole(torch.autograd.Function):

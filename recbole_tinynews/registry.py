@@ -18,7 +18,7 @@ from recbole_tinynews.errors import InputError
 
 __all__ = ["OUR_MODELS", "model_names", "register", "resolve_model", "resolve_trainer"]
 
-OUR_MODELS = ("PLMNR", "TinyNewsRec", "TinyBERT", "NewsBERT", "Pop")
+OUR_MODELS = ("PLMNR", "TinyNewsRec", "TinyBERT", "NewsBERT", "NRMS", "NAML", "LSTUR", "Pop")
 
 _GENERAL = "recbole.model.general_recommender"
 
@@ -55,9 +55,10 @@ def resolve_model(name: str) -> type[AbstractRecommender]:
 
 
 def resolve_trainer(model_type: ModelType, name: str) -> type:
-    """Find the trainer of a model: our ``<name>Trainer``, or the one that RecBole picks."""
-    ours = importlib.import_module("recbole_tinynews.trainer") if name in OUR_MODELS else None
-    return getattr(ours, f"{name}Trainer", None) or get_trainer(model_type, name)
+    """Find the trainer of a model: ours for its class or one that it inherits from, or the one that RecBole picks."""
+    ours = importlib.import_module("recbole_tinynews.trainer")
+    of_classes = (getattr(ours, f"{cls.__name__}Trainer", None) for cls in resolve_model(name).__mro__)
+    return next(filter(None, of_classes), None) or get_trainer(model_type, name)
 
 
 def model_names() -> dict[str, str]:
@@ -85,9 +86,9 @@ def register() -> None:
         home = f"{_GENERAL}.{name.lower()}"
         if find_spec(home) is None:
             sys.modules[home] = importlib.import_module(f"recbole_tinynews.model.{name.lower()}")
-    ours = importlib.import_module("recbole_tinynews.trainer")
-    for name in ours.__all__:
-        setattr(recbole.trainer, name, getattr(ours, name))
+        trainer = resolve_trainer(resolve_model(name).type, name)
+        if trainer.__module__.startswith("recbole_tinynews"):
+            setattr(recbole.trainer, f"{name}Trainer", trainer)
 
 
 def _has_tree_packages() -> bool:

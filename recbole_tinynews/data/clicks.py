@@ -26,11 +26,14 @@ class ClickBatch(NamedTuple):
         News to choose from.
     labels : int64 Tensor of shape (batch,)
         Position of the clicked one.
+    users : int64 Tensor of shape (batch,)
+        Who clicked; 0 for a user without an id.
     """
 
     history: torch.Tensor
     candidates: torch.Tensor
     labels: torch.Tensor
+    users: torch.Tensor
 
 
 class ClickLoader:
@@ -112,6 +115,7 @@ class ClickLoader:
                 torch.from_numpy(self._history.take(self._impressions[rows]).padded()),
                 torch.from_numpy(candidates),
                 torch.zeros(len(rows), dtype=torch.int64),
+                torch.from_numpy(self._users[self._impressions[rows]].astype(np.int64)),
             )
 
     def _draw_negatives(self, random: np.random.Generator) -> np.ndarray:

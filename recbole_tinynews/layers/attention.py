@@ -1,4 +1,4 @@
-"""Additive attention."""
+"""Attention: additive, and of a sequence to itself."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
 
-__all__ = ["AdditiveAttention"]
+__all__ = ["AdditiveAttention", "SelfAttention"]
 
 
 class AdditiveAttention(nn.Module):
@@ -79,6 +80,46 @@ class AdditiveAttention(nn.Module):
     def logits(self, vectors: torch.Tensor) -> torch.Tensor:
         """Attention before the softmax, shape (...,) for vectors of shape (..., dim)."""
         return self.query(torch.tanh(self.projection(vectors))).squeeze(-1)
+
+
+class SelfAttention(nn.Module):
+    """Let each vector of a sequence look at all of them, with several heads and no linear map behind them.
+
+    NRMS (Wu et al., EMNLP 2019, section 2.1).
+
+    Parameters
+    ----------
+    dim : int
+        Size of the vectors.
+    heads, head_dim : int
+        Number of heads, and what each of them gives.
+    """
+
+    def __init__(self, dim: int, heads: int, head_dim: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.projections = nn.Linear(dim, 3 * heads * head_dim, bias=False)  # queries, keys and values
+
+    def forward(self, vectors: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Attend.
+
+        Parameters
+        ----------
+        vectors : Tensor of shape (..., n, dim)
+            The sequences.
+        mask : bool Tensor of shape (..., n), optional
+            True where there is something to attend to.
+
+        Returns
+        -------
+        Tensor of shape (..., n, heads * head_dim)
+            Without meaning where ``mask`` is False.
+        """
+        query, key, value = self.projections(vectors).unflatten(-1, (3, self.heads, -1)).transpose(-2, -4).unbind(-3)
+        if mask is not None:
+            mask = (mask | ~mask.any(dim=-1, keepdim=True))[..., None, None, :]  # a softmax of nothing is NaN
+        states = scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return states.transpose(-2, -3).flatten(-2)
 
 
 def weighted_sum(weights: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,10 @@
-"""PLM-NR: news encoder, user encoder and their dot product."""
+"""News encoder, user encoder and their dot product."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,13 +14,17 @@ from torch.nn.functional import embedding
 from recbole_tinynews.data.clicks import ClickBatch
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.ragged import Ragged, chunks
-from recbole_tinynews.layers.attention import AdditiveAttention
-from recbole_tinynews.layers.news_encoder import NewsEncoder, NewsInput
+from recbole_tinynews.layers.news_encoder import NewsInput
+from recbole_tinynews.layers.user_encoder import UserEncoder
+from recbole_tinynews.layers.word_encoder import WordInput
 
-__all__ = ["ClickModel", "ClickScores", "NewsSlots"]
+__all__ = ["ClickModel", "ClickScores", "NewsSlots", "NewsSource"]
 
 _IMPRESSIONS_AT_ONCE = 1024
 _HISTORIES_AT_ONCE = 2**15  # among which none is encoded twice
+
+
+NewsSource = NewsInput | WordInput  # all news of a dataset, as their encoder reads them
 
 
 class NewsSlots(NamedTuple):
@@ -32,11 +38,14 @@ class NewsSlots(NamedTuple):
         Position in ``news`` plus 1; 0 where there is no news.
     num_candidates : int
         Slots at the end that are candidates.
+    users : int64 Tensor of shape (batch,)
+        Whose clicks these are; 0 for a user without an id.
     """
 
     news: np.ndarray
     slots: torch.Tensor
     num_candidates: int
+    users: torch.Tensor
 
     @classmethod
     def of(cls, batch: ClickBatch, device: torch.device) -> NewsSlots:
@@ -44,7 +53,7 @@ class NewsSlots(NamedTuple):
         ids = torch.cat([batch.history, batch.candidates], dim=1).numpy()
         news, position = np.unique(np.append(ids, 0), return_inverse=True)  # 0 comes first, hence the shift by 1
         slots = torch.from_numpy(position[:-1].reshape(ids.shape)).to(device)
-        return cls(news[1:], slots, batch.candidates.shape[1])
+        return cls(news[1:], slots, batch.candidates.shape[1], batch.users.to(device))
 
     def counts(self, rows: np.ndarray) -> torch.Tensor:
         """In how many slots some of the news stand, float Tensor of shape (len(rows),)."""
@@ -75,20 +84,25 @@ class ClickModel(nn.Module):
 
     Parameters
     ----------
-    news_encoder : NewsEncoder
-        From tokens to news vectors.
-    news_dim : int
-        Size of news and user vectors.
-    query_dim : int
-        Size of the user encoder's attention query.
+    news_encoder : NewsEncoder or WordEncoder
+        From a :class:`NewsSource` and n rows of it to vectors of shape (n, news_dim).
+    user_encoder : UserEncoder
+        From the vectors of clicked news to a user's.
     """
 
-    def __init__(self, news_encoder: NewsEncoder, news_dim: int, query_dim: int) -> None:
+    news_encoder: Any
+
+    def __init__(self, news_encoder: nn.Module, user_encoder: UserEncoder) -> None:
         super().__init__()
         self.news_encoder = news_encoder
-        self.user_encoder = AdditiveAttention(news_dim, query_dim)
+        self.user_encoder = user_encoder
 
-    def forward(self, source: NewsInput, slots: NewsSlots) -> ClickScores:
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def forward(self, source: NewsSource, slots: NewsSlots) -> ClickScores:
         """Score a batch; each distinct news is encoded once."""
         return self.score(self.news_encoder(source, slots.news), slots)
 
@@ -97,37 +111,36 @@ class ClickModel(nn.Module):
         table = torch.cat([vectors.new_zeros(1, vectors.shape[1]), vectors])
         # embedding() instead of indexing: its backward pass is far faster on a CPU.
         history = slots.slots[:, : -slots.num_candidates]
-        user = self.user_encoder(embedding(history, table), history > 0)
+        user = self.user_encoder(embedding(history, table), history > 0, slots.users)
         candidates = embedding(slots.slots[:, -slots.num_candidates :], table)
         return ClickScores((candidates @ user.unsqueeze(-1)).squeeze(-1), table, user)
 
     @torch.no_grad()
-    def encode_news(self, source: NewsInput, rows: np.ndarray) -> torch.Tensor:
+    def encode_news(self, source: NewsSource, rows: np.ndarray) -> torch.Tensor:
         """Encode news for use, not for training, shape (len(rows), news_dim)."""
-        was_training = self.training
-        self.eval()
-        vectors = self.news_encoder(source, rows)
-        self.train(was_training)
-        return vectors
+        with self._evaluating():
+            return self.news_encoder(source, rows)
 
-    def news_table(self, source: NewsInput, rows: np.ndarray) -> torch.Tensor:
+    def news_table(self, source: NewsSource, rows: np.ndarray) -> torch.Tensor:
         """Encode news for use, as rows of a table of all news, shape (news, news_dim); the others are zero."""
         encoded = self.encode_news(source, rows)
-        table = encoded.new_zeros(len(source.lengths), encoded.shape[1])
+        table = encoded.new_zeros(source.num_news, encoded.shape[1])
         table[torch.from_numpy(rows)] = encoded
         return table
 
     @torch.no_grad()
-    def encode_users(self, vectors: torch.Tensor, history: Ragged) -> torch.Tensor:
+    def encode_users(self, vectors: torch.Tensor, history: Ragged, users: np.ndarray) -> torch.Tensor:
         """Encode users from a table of news vectors (row 0 is padding), shape (len(history), news_dim)."""
         parts = []
-        for start, stop in chunks(len(history), _IMPRESSIONS_AT_ONCE):
-            clicks = torch.from_numpy(history.take(np.arange(start, stop)).padded()).to(vectors.device)
-            parts.append(self.user_encoder(embedding(clicks, vectors), clicks > 0))
+        with self._evaluating():
+            for start, stop in chunks(len(history), _IMPRESSIONS_AT_ONCE):
+                clicks = torch.from_numpy(history.take(np.arange(start, stop)).padded()).to(vectors.device)
+                ids = torch.from_numpy(users[start:stop].astype(np.int64)).to(vectors.device)
+                parts.append(self.user_encoder(embedding(clicks, vectors), clicks > 0, ids))
         return torch.cat(parts)
 
     @torch.no_grad()
-    def score_impressions(self, source: NewsInput, log: ImpressionLog, history_length: int) -> np.ndarray:
+    def score_impressions(self, source: NewsSource, log: ImpressionLog, history_length: int) -> np.ndarray:
         """Score all candidates of all impressions.
 
         Each news is encoded once, and so is each distinct history among some ten thousand impressions. Beside 8
@@ -139,7 +152,7 @@ class ClickModel(nn.Module):
             Aligned with ``log.candidates.values``.
         """
         blocks = [np.arange(*block) for block in chunks(len(log), _HISTORIES_AT_ONCE)]
-        met = np.zeros(len(source.lengths), dtype=bool)
+        met = np.zeros(source.num_news, dtype=bool)
         for rows in blocks:
             met[log.history.take(rows).last(history_length).values] = True
             met[log.candidates.take(rows).values] = True
@@ -147,18 +160,27 @@ class ClickModel(nn.Module):
 
         scores = [np.empty(0)]
         for rows in blocks:
-            histories, history_of = _distinct_rows(log.history.take(rows).last(history_length))
-            users = self.encode_users(vectors, histories)
+            histories = log.history.take(rows).last(history_length)
+            ids = np.asarray(log.users[rows]) if self.user_encoder.needs_id else np.zeros(len(rows), dtype=np.int64)
+            first, history_of = _distinct(histories, ids)
+            users = self.encode_users(vectors, histories.take(first), ids[first])
             for start, stop in chunks(len(rows), _IMPRESSIONS_AT_ONCE):
                 shown = log.candidates.take(rows[start:stop])
                 user = users[torch.from_numpy(history_of[start:stop][shown.row_of])]
                 scores.append((vectors[torch.from_numpy(shown.values)] * user).sum(dim=-1).double().cpu().numpy())
         return np.concatenate(scores)
 
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        was_training = self.training
+        self.eval()
+        yield
+        self.train(was_training)
 
-def _distinct_rows(rows: Ragged) -> tuple[Ragged, np.ndarray]:
-    """Distinct rows, and for each row which of them it is."""
-    seen: dict[bytes, int] = {}
-    index = np.fromiter((seen.setdefault(row.tobytes(), len(seen)) for row in map(rows.__getitem__, range(len(rows)))),
-                        dtype=np.int64, count=len(rows))  # fmt: skip
-    return rows.take(np.unique(index, return_index=True)[1]), index
+
+def _distinct(histories: Ragged, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First row of each distinct pair of history and user, and for each row the number of its pair."""
+    seen: dict[tuple[int, bytes], int] = {}
+    pairs = ((user, histories[row].tobytes()) for row, user in enumerate(users.tolist()))
+    number = np.fromiter((seen.setdefault(pair, len(seen)) for pair in pairs), dtype=np.int64, count=len(users))
+    return np.unique(number, return_index=True)[1], number

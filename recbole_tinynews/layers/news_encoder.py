@@ -52,6 +52,11 @@ class NewsInput:
         """Tokens of each news."""
         return np.diff(self.offsets)
 
+    @property
+    def num_news(self) -> int:
+        """Rows, padding included."""
+        return len(self.offsets) - 1
+
     def packed(self, rows: np.ndarray) -> torch.Tensor:
         """Return the values of some news, one after another, shape (tokens,) or (tokens, hidden)."""
         return self.values[torch.from_numpy(places(self.offsets, rows)).to(self.values.device)]
@@ -148,7 +153,7 @@ class NewsEncoder(nn.Module):
             if source.lengths[rows[own]].sum() > fitting:
                 encode, at_once = partial(checkpoint, encode, use_reentrant=False), min(at_once, fitting)
         packs = [encode(*pack) for pack in _packs(source.lengths, rows[own], at_once)]
-        return self._gathered(packs, own, len(rows))
+        return distributed.gathered(packs, own, self._unpooled(len(rows)))
 
     def with_layers(
         self, source: NewsInput, rows: np.ndarray, wanted: Sequence[int] = ()
@@ -177,14 +182,10 @@ class NewsEncoder(nn.Module):
                 pooled.append(self.pooling.packed(states, groups))
             packs.append(PackStates(own[start : start + len(pack)], groups, states, layers))
             start += len(pack)
-        return self.dense(self._gathered(pooled, own, len(rows))), packs
+        return self.dense(distributed.gathered(pooled, own, self._unpooled(len(rows)))), packs
 
-    def _gathered(self, packs: list[torch.Tensor], own: np.ndarray, size: int) -> torch.Tensor:
-        """Put the vectors of this process's news, and of all others', where they belong."""
-        pooled = self.dense.weight.new_zeros(size, self.dense.in_features)
-        if packs:
-            pooled = pooled.index_copy(0, torch.from_numpy(own).to(pooled.device), torch.cat(packs).to(pooled.dtype))
-        return distributed.whole(pooled)
+    def _unpooled(self, size: int) -> torch.Tensor:
+        return self.dense.weight.new_zeros(size, self.dense.in_features)
 
     def _pool_pack(self, source: NewsInput, rows: np.ndarray, groups: Groups) -> torch.Tensor:
         with self.autocast():

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from recbole_tinynews.errors import InputError
-from recbole_tinynews.layers import ClickModel, NewsEncoder, load_plm
+from recbole_tinynews.layers import AttentiveUser, ClickModel, NewsEncoder, load_plm
 
 __all__ = ["build_click_model", "build_encoder", "choose_precision"]
 
@@ -47,7 +47,7 @@ def build_click_model(
 ) -> ClickModel:
     """Build a whole PLM-NR; parameters as for :func:`build_encoder`."""
     encoder = build_encoder(config, num_layers, trained_layers, compiled)
-    return ClickModel(encoder, config["news_dim"], config["query_dim"]).to(config["device"])
+    return ClickModel(encoder, AttentiveUser(config["news_dim"], config["query_dim"])).to(config["device"])
 
 
 def choose_precision(wanted: str, device: torch.device) -> str:

@@ -22,7 +22,7 @@ from recbole_tinynews.data.news_table import NewsTable
 from recbole_tinynews.data.ragged import Ragged
 from recbole_tinynews.data.schema import atomic_file
 from recbole_tinynews.errors import InputError
-from recbole_tinynews.layers import ClickModel, NewsInput, NewsSlots
+from recbole_tinynews.layers import ClickModel, NewsSlots, NewsSource
 
 __all__ = ["NewsModel"]
 
@@ -47,6 +47,7 @@ class NewsModel(SequentialRecommender):
     def __init__(self, config: Any, dataset: Dataset) -> None:
         super().__init__(config, dataset)
         self.config = config
+        self.n_users = dataset.num(dataset.uid_field)
         self.cache = Path(config["data_path"]) / CACHE_FOLDER
         self.item_ids = dataset.field2token_id[dataset.iid_field]
         self.texts = self._load_texts(config["data_path"])
@@ -60,8 +61,8 @@ class NewsModel(SequentialRecommender):
         """Build the untrained network."""
 
     @abstractmethod
-    def read_titles(self) -> NewsInput:
-        """Return the titles as the network gets them."""
+    def read_titles(self) -> NewsSource:
+        """Return the news as the network gets them."""
 
     def _load_texts(self, folder: str) -> NewsTable:
         texts = NewsTable.load(folder, self.item_ids)
@@ -101,7 +102,8 @@ class NewsModel(SequentialRecommender):
         clicks = len(negatives) // self.config["train_neg_sample_args"]["sample_num"]
         candidates = torch.cat([interaction[self.ITEM_ID][:clicks, None], negatives.view(-1, clicks).T], dim=1)
         history = interaction[self.ITEM_SEQ][:clicks]
-        return ClickBatch(history.cpu(), candidates.cpu(), torch.zeros(clicks, dtype=torch.int64))
+        users = interaction[self.USER_ID][:clicks]
+        return ClickBatch(history.cpu(), candidates.cpu(), torch.zeros(clicks, dtype=torch.int64), users.cpu())
 
     def _forget_vectors(self, *_: object) -> None:
         self._vectors = None
@@ -115,4 +117,5 @@ class NewsModel(SequentialRecommender):
     def _users(self, interaction: Interaction) -> torch.Tensor:
         history = interaction[self.ITEM_SEQ].cpu().numpy()
         clicks = Ragged.from_lengths(history[history > 0], (history > 0).sum(axis=1))
-        return self.click_model.encode_users(self._all_news(), clicks.last(self.config["history_length"]))
+        users = interaction[self.USER_ID].cpu().numpy()
+        return self.click_model.encode_users(self._all_news(), clicks.last(self.config["history_length"]), users)

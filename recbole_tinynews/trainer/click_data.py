@@ -14,7 +14,7 @@ from recbole.data.dataloader import AbstractDataLoader, TrainDataLoader
 from recbole_tinynews.data.clicks import ClickBatch, ClickLoader
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.evaluator import mean_of, rate
-from recbole_tinynews.layers import ClickModel, NewsInput
+from recbole_tinynews.layers import ClickModel, NewsSource
 from recbole_tinynews.model.news_model import NewsModel
 from recbole_tinynews.trainer.loop import Metrics
 from recbole_tinynews.trainer.store import checksum
@@ -27,7 +27,7 @@ class ImpressionClicks:
 
     Parameters
     ----------
-    titles : NewsInput
+    titles : NewsSource
         Titles of all news.
     train : ImpressionLog
         Training impressions.
@@ -35,7 +35,7 @@ class ImpressionClicks:
         Validation impressions.
     """
 
-    def __init__(self, titles: NewsInput, train: ImpressionLog, valid: ImpressionLog | None) -> None:
+    def __init__(self, titles: NewsSource, train: ImpressionLog, valid: ImpressionLog | None) -> None:
         self.titles = titles
         self.train = train
         self.valid = valid
@@ -57,7 +57,7 @@ class ImpressionClicks:
             getLogger().info("%d clicks left out: nothing was shown beside them", loader.skipped)
         return loader
 
-    def validate(self, model: ClickModel, titles: NewsInput, history_length: int) -> Metrics | None:
+    def validate(self, model: ClickModel, titles: NewsSource, history_length: int) -> Metrics | None:
         """Metrics on the validation impressions."""
         if self.valid is None:
             return None
@@ -101,7 +101,7 @@ class SampledClicks:
         """Batches of training clicks."""
         return _SampledLoader(self.model, self.batches, seed)
 
-    def validate(self, model: ClickModel, titles: NewsInput, history_length: int) -> Metrics | None:
+    def validate(self, model: ClickModel, titles: NewsSource, history_length: int) -> Metrics | None:
         """RecBole's metrics on RecBole's validation split."""
         return self._validate(model)
 
@@ -129,5 +129,5 @@ def _clicks_key(loader: AbstractDataLoader) -> str:
     return checksum({name: feat[name].contiguous() for name in feat.columns})
 
 
-def _titles_key(titles: NewsInput) -> str:
-    return checksum({"tokens": titles.values, "offsets": torch.from_numpy(titles.offsets)})
+def _titles_key(titles: NewsSource) -> str:
+    return checksum({name: torch.as_tensor(values) for name, values in vars(titles).items()})

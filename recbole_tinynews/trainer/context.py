@@ -12,7 +12,15 @@ import numpy as np
 
 from recbole_tinynews import __version__, distributed
 from recbole_tinynews.data.news_table import NewsTable, tokenize
-from recbole_tinynews.layers import ClickModel, NewsEncoder, NewsInput, NewsMemory, load_plm, load_tokenizer
+from recbole_tinynews.layers import (
+    ClickModel,
+    NewsEncoder,
+    NewsInput,
+    NewsMemory,
+    NewsSource,
+    load_plm,
+    load_tokenizer,
+)
 from recbole_tinynews.model.build import build_click_model, build_encoder, choose_precision
 from recbole_tinynews.settings import CLICK_KEYS
 from recbole_tinynews.trainer.loop import RUNNING, Loader, LoopSettings, Metrics, Task, train
@@ -30,14 +38,14 @@ _LOOP_KEYS = ("save_seconds", "show_progress")  # change nothing in the result
 class ClickData(Protocol):
     """Clicks of one dataset, and how a model fares on them."""
 
-    titles: NewsInput
+    titles: Any  # a NewsSource, as the network reads it
     key: Mapping[str, Any]  # fingerprint of all it holds
     news: np.ndarray  # what training and validation meet
 
     def loader(self, settings: Mapping[str, Any], seed: int) -> Loader:
         """Batches of training clicks."""
 
-    def validate(self, model: ClickModel, titles: NewsInput, history_length: int) -> Metrics | None:
+    def validate(self, model: ClickModel, titles: NewsSource, history_length: int) -> Metrics | None:
         """Metrics on the validation split, if there is one."""
 
 
@@ -165,7 +173,7 @@ class PLMContext(StageContext):
 
     def start(self, purpose: str, compute: Callable[..., None], *encoders: NewsEncoder) -> None:
         """Compute where an encoder starts."""
-        news = np.arange(1, len(self.data.titles.lengths))
+        news = np.arange(1, self.data.titles.num_news)
         if len(news) > _LOOK_AT:
             news = np.random.default_rng(0).choice(news, _LOOK_AT, replace=False)
         getLogger().info("start: %s, from %d titles", purpose, len(news))
@@ -193,7 +201,7 @@ class PLMContext(StageContext):
         """Return room for so many vectors of each clicked news, if the settings want them to be kept."""
         if not settings["reuse_steps"]:
             return None
-        size = len(self.data.titles.lengths), vectors * self.config["news_dim"]
+        size = self.data.titles.num_news, vectors * self.config["news_dim"]
         return NewsMemory(*size, settings["reuse_steps"]).to(self.config["device"])
 
 

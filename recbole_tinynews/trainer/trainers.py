@@ -8,12 +8,20 @@ from pathlib import Path
 
 from recbole_tinynews.data.news_table import NewsTable
 from recbole_tinynews.trainer import stages
-from recbole_tinynews.trainer.context import ClickData, PLMContext
+from recbole_tinynews.trainer.context import ClickData, PLMContext, StageContext
 from recbole_tinynews.trainer.loop import Metrics
 from recbole_tinynews.trainer.staged_trainer import StagedTrainer
 from recbole_tinynews.trainer.store import Stage
 
-__all__ = ["NewsBERTTrainer", "PLMNRTrainer", "PLMTrainer", "TinyBERTTrainer", "TinyNewsRecTrainer"]
+__all__ = ["NewsBERTTrainer", "PLMNRTrainer", "PLMTrainer", "TinyBERTTrainer", "TinyNewsRecTrainer", "WordModelTrainer"]
+
+
+class WordModelTrainer(StagedTrainer):
+    """Learn from clicks alone."""
+
+    def plan(self, data: ClickData, on_step: Callable[[str, int, Metrics], None] | None) -> list[Stage]:
+        """Return the only stage."""
+        return [stages.learn_clicks(StageContext(self.config, data, on_step), self.model)]
 
 
 class PLMTrainer(StagedTrainer):

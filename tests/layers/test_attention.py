@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from recbole_tinynews.layers import AdditiveAttention
+from recbole_tinynews.layers import AdditiveAttention, SelfAttention
 
 DIM, QUERY = 4, 3
 
@@ -114,3 +114,23 @@ def test_a_constant_added_to_all_logits_changes_nothing():
     with torch.no_grad():
         attention.query.bias += 5
     torch.testing.assert_close(attention(vectors), before, rtol=0, atol=1e-12)
+
+
+def test_self_attention_is_torch_s_without_its_last_linear_map():
+    torch.manual_seed(0)
+    heads, head_dim, n = 3, 2, 5
+    dim = heads * head_dim
+    attention = SelfAttention(dim, heads, head_dim).double()
+    reference = nn.MultiheadAttention(dim, heads, bias=False, batch_first=True).double()
+    with torch.no_grad():
+        reference.in_proj_weight.copy_(attention.projections.weight)
+        reference.out_proj.weight.copy_(torch.eye(dim))
+    vectors = torch.randn(4, n, dim, dtype=torch.float64)
+    mask = torch.arange(n) < torch.tensor([5, 3, 1, 4])[:, None]
+    expected, _ = reference(vectors, vectors, vectors, key_padding_mask=~mask)
+    torch.testing.assert_close(attention(vectors, mask)[mask], expected[mask], rtol=0, atol=1e-12)
+
+
+def test_self_attention_to_nothing_is_a_number():
+    attention = SelfAttention(4, 2, 3)
+    assert attention(torch.randn(2, 3, 4), torch.zeros(2, 3, dtype=torch.bool)).isfinite().all()

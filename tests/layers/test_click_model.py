@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from recbole_tinynews.data.clicks import ClickBatch
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.ragged import Ragged
-from recbole_tinynews.layers import ClickModel, NewsSlots, click_model
+from recbole_tinynews.layers import AttentiveUser, ClickModel, NewsSlots, click_model
 from tests.plm_fixtures import make_encoder, make_news
 
 NEWS = make_news((4, 9, 4, 1, 9, 6, 5, 4, 3))
@@ -20,7 +20,7 @@ DIM = 6
 
 @pytest.fixture
 def model(plm_folder) -> ClickModel:
-    model = ClickModel(make_encoder(plm_folder, news_dim=DIM), DIM, query_dim=5)
+    model = ClickModel(make_encoder(plm_folder, news_dim=DIM), AttentiveUser(DIM, query_dim=5))
     torch.nn.init.normal_(model.user_encoder.query.weight)
     return model.double().eval()
 
@@ -32,6 +32,7 @@ def batch() -> ClickBatch:
         torch.tensor([[1, 2, 1], [4, 0, 0], [0, 0, 0], [9, 2, 0]]),
         torch.tensor([[3, 1], [4, 5], [2, 9], [6, 2]]),
         torch.tensor([0, 0, 1, 1]),
+        torch.tensor([1, 2, 3, 0]),
     )
 
 
@@ -71,7 +72,8 @@ def test_slots_name_each_distinct_news_once_and_padding_never(batch):
 
 
 def test_slots_of_a_batch_without_any_history():
-    slots = NewsSlots.of(ClickBatch(torch.zeros(2, 0, dtype=torch.int64), torch.tensor([[7, 3], [3, 9]]), None), CPU)
+    none = torch.zeros(2, 0, dtype=torch.int64)
+    slots = NewsSlots.of(ClickBatch(none, torch.tensor([[7, 3], [3, 9]]), torch.zeros(2), torch.zeros(2)), CPU)
     assert slots.news.tolist() == [3, 7, 9]
     assert slots.slots.tolist() == [[2, 1], [1, 3]]
 
@@ -162,7 +164,7 @@ def test_the_score_of_a_candidate_depends_neither_on_its_place_nor_on_other_impr
 def test_the_same_history_is_encoded_once(model, monkeypatch):
     seen = []
     encode = model.encode_users
-    monkeypatch.setattr(model, "encode_users", lambda table, rows: seen.append(len(rows)) or encode(table, rows))
+    monkeypatch.setattr(model, "encode_users", lambda table, rows, ids: seen.append(len(rows)) or encode(table, rows, ids))
     model.score_impressions(NEWS, make_log(HISTORIES, CANDIDATES), 50)
     assert seen == [6]  # the first and the fourth are the same
 

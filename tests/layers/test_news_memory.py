@@ -17,7 +17,8 @@ DIM = 6
 
 
 def slots(history, candidates) -> NewsSlots:
-    batch = ClickBatch(torch.tensor(history), torch.tensor(candidates), torch.zeros(len(history), dtype=torch.int64))
+    zeros = torch.zeros(len(history), dtype=torch.int64)
+    batch = ClickBatch(torch.tensor(history), torch.tensor(candidates), zeros, zeros)
     return NewsSlots.of(batch, torch.device("cpu"))
 
 

@@ -57,7 +57,8 @@ def score_by_hand(model, history, items) -> list[float]:
 def interaction(histories, items) -> Interaction:
     width = max(map(len, histories))
     padded = torch.tensor([history + [0] * (width - len(history)) for history in histories])
-    return Interaction({"item_id_list": padded, "item_id": torch.tensor(items)})
+    users = torch.arange(1, 1 + len(items))
+    return Interaction({"user_id": users, "item_id_list": padded, "item_id": torch.tensor(items)})
 
 
 HISTORIES, ITEMS = [[1, 2, 3], [4], [5, 6], [3, 3, 7, 1]], [8, 9, 10, 2]

@@ -1,4 +1,4 @@
-"""Fine-tuning on clicks alone."""
+"""Learning from clicks alone."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from pathlib import Path
 
 import torch
 
+from recbole_tinynews import __version__
+from recbole_tinynews.layers import ClickModel
 from recbole_tinynews.layers.initial import start_from_variance
-from recbole_tinynews.trainer.context import PLMContext, restored
+from recbole_tinynews.model.word_model import WordModel
+from recbole_tinynews.trainer.context import PLMContext, StageContext, restored
 from recbole_tinynews.trainer.loop import Metrics
 from recbole_tinynews.trainer.store import Stage, Weights
 from recbole_tinynews.trainer.tasks import ClickTask
 
-__all__ = ["fine_tune"]
+__all__ = ["fine_tune", "learn_clicks"]
 
 
 def fine_tune(
@@ -49,3 +52,32 @@ def fine_tune(
 
     starts = () if start is None else (start,)
     return Stage("fine_tune", name, "fine-tuning on clicks", inputs, learn, starts, context.recommender(layers))
+
+
+def learn_clicks(context: StageContext, recommender: WordModel) -> Stage:
+    """Train a shallow model from its start.
+
+    Parameters
+    ----------
+    context : StageContext
+        Settings and data.
+    recommender : WordModel
+        Builds the network; its own is left alone.
+    """
+    settings, seed = context.click_settings(), context.config["seed"]
+    inputs = {
+        "settings": settings,
+        "data": context.data.key,
+        "seed": seed,
+        "version": __version__,
+        "network": recommender.key,
+    }
+
+    def learn(folder: Path, _: list[Weights]) -> tuple[Weights, Metrics]:
+        torch.manual_seed(seed)
+        return context.train_clicks(ClickTask(recommender.build(), context.data.titles), settings, seed, folder)
+
+    def rebuild(weights: Weights) -> ClickModel:
+        return restored(recommender.build(), weights)
+
+    return Stage("learn_clicks", "learn_clicks", "learning from clicks", inputs, learn, recommender=rebuild)

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from recbole_tinynews.data.clicks import ClickBatch
-from recbole_tinynews.layers import ClickModel, ClickScores, NewsInput, NewsMemory, NewsSlots
+from recbole_tinynews.layers import ClickModel, ClickScores, NewsMemory, NewsSlots, NewsSource
 from recbole_tinynews.losses import MultiTeacherLoss
 from recbole_tinynews.trainer.loop import Task
 
@@ -24,7 +24,7 @@ class ClickTask(Task):
     ----------
     student : ClickModel
         What is trained.
-    titles : NewsInput
+    titles : NewsSource
         Titles of all news.
     memory : NewsMemory, optional
         Vectors of clicked news from earlier steps; without it every news of a batch is encoded.
@@ -32,16 +32,11 @@ class ClickTask(Task):
 
     student: ClickModel
 
-    def __init__(self, student: ClickModel, titles: NewsInput, memory: NewsMemory | None = None) -> None:
+    def __init__(self, student: ClickModel, titles: NewsSource, memory: NewsMemory | None = None) -> None:
         super().__init__()
         self.student = student
         self.titles = titles
         self.memory = memory
-
-    @property
-    def device(self) -> torch.device:
-        """Where the student is; frozen states may be elsewhere."""
-        return self.student.news_encoder.dense.weight.device
 
     def vectors(self, slots: NewsSlots, encode: Callable[[np.ndarray], torch.Tensor]) -> torch.Tensor:
         """Vectors of the distinct news of a batch: encoded, but for those that are kept."""
@@ -53,7 +48,7 @@ class ClickTask(Task):
 
     def forward(self, batch: ClickBatch) -> dict[str, torch.Tensor]:
         """Cross-entropy over the candidates."""
-        output = self.score(NewsSlots.of(batch, self.device))
+        output = self.score(NewsSlots.of(batch, self.student.device))
         return {"loss": cross_entropy(output.scores, batch.labels.to(output.scores.device))}
 
 
@@ -68,7 +63,7 @@ class ClickDistillation(ClickTask):
         Frozen; only their user encoders are run.
     teacher_news : Tensor of shape (teachers, all news, news_dim)
         The teachers' news vectors, computed once.
-    titles : NewsInput
+    titles : NewsSource
         Titles of all news.
     loss : MultiTeacherLoss
         How the student is compared with them.
@@ -81,7 +76,7 @@ class ClickDistillation(ClickTask):
         student: ClickModel,
         teachers: Sequence[ClickModel],
         teacher_news: torch.Tensor,
-        titles: NewsInput,
+        titles: NewsSource,
         loss: MultiTeacherLoss,
         memory: NewsMemory | None = None,
     ) -> None:
@@ -92,7 +87,7 @@ class ClickDistillation(ClickTask):
 
     def forward(self, batch: ClickBatch) -> dict[str, torch.Tensor]:
         """Loss and parts of :class:`MultiTeacherLoss`, and omega."""
-        slots = NewsSlots.of(batch, self.device)
+        slots = NewsSlots.of(batch, self.student.device)
         student = self.score(slots)
         with torch.no_grad():
             vectors = self.teacher_news[0][:, torch.from_numpy(slots.news)]

@@ -41,6 +41,8 @@ class JointTraining(ClickTask):
         For vectors of student and teacher side by side.
     """
 
+    titles: NewsInput
+
     def __init__(
         self,
         student: ClickModel,
@@ -62,7 +64,7 @@ class JointTraining(ClickTask):
 
     def forward(self, batch: ClickBatch) -> dict[str, torch.Tensor]:
         """Loss, and its parts before their weights."""
-        slots = NewsSlots.of(batch, self.device)
+        slots = NewsSlots.of(batch, self.student.device)
         layers: list[torch.Tensor] = []
 
         def encode(rows: np.ndarray) -> torch.Tensor:
@@ -80,7 +82,7 @@ class JointTraining(ClickTask):
 
         vectors, of_teacher = self.vectors(slots, encode).chunk(2, dim=1)
         student, teacher = self.student.score(vectors, slots), self.teacher.score(of_teacher, slots)
-        labels = batch.labels.to(self.device)
+        labels = batch.labels.to(self.student.device)
         counts = slots.counts(slots.news)
         errors = (vectors - of_teacher.detach()).square().mean(dim=1)
         parts = {

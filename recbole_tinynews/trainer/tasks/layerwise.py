@@ -50,6 +50,8 @@ class LayerwiseDistillation(ClickTask):
         As for :class:`ClickTask`; only news that are encoded are compared layer by layer.
     """
 
+    titles: NewsInput
+
     def __init__(
         self,
         student: ClickModel,
@@ -72,7 +74,7 @@ class LayerwiseDistillation(ClickTask):
 
     def forward(self, batch: ClickBatch) -> dict[str, torch.Tensor]:
         """Loss, and its parts before their weights."""
-        slots, (teacher,), (table,) = NewsSlots.of(batch, self.device), self.teacher, self.teacher_news
+        slots, (teacher,), (table,) = NewsSlots.of(batch, self.student.device), self.teacher, self.teacher_news
         layers: list[torch.Tensor] = []
 
         def encode(rows: np.ndarray) -> torch.Tensor:
@@ -88,7 +90,7 @@ class LayerwiseDistillation(ClickTask):
         with torch.no_grad():
             teacher_scores = teacher.score(table[torch.from_numpy(slots.news)], slots).scores
         distill = soft_label_loss(student.scores, teacher_scores / self.weights["temperature"])
-        target = cross_entropy(student.scores, batch.labels.to(self.device))
+        target = cross_entropy(student.scores, batch.labels.to(self.student.device))
         loss = (
             self.weights["distill_weight"] * distill
             + self.weights["target_weight"] * target

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from recbole_tinynews.data.clicks import ClickBatch
 from recbole_tinynews.data.pairs import PairBatch
-from recbole_tinynews.layers import ClickModel
+from recbole_tinynews.layers import AttentiveUser, ClickModel
 from recbole_tinynews.losses import MatchingDistillationLoss, MultiTeacherLoss
 from recbole_tinynews.trainer.tasks import ClickDistillation, ClickTask, Matching, MatchingDistillation
 from tests.plm_fixtures import make_encoder, make_news
@@ -18,7 +18,10 @@ DIM = 6
 TITLES, BODIES = make_news((4, 9, 4, 1, 9, 6)), make_news((20, 12, 20, 7, 9, 15), seed=1)
 PAIRS = PairBatch(np.array([5, 2, 1, 6]), torch.tensor([[1, 2], [3, 0], [0, 1], [2, 1]]))
 CLICKS = ClickBatch(
-    torch.tensor([[1, 2, 1], [4, 0, 0], [0, 0, 0]]), torch.tensor([[3, 1], [4, 5], [2, 6]]), torch.tensor([0, 1, 0])
+    torch.tensor([[1, 2, 1], [4, 0, 0], [0, 0, 0]]),
+    torch.tensor([[3, 1], [4, 5], [2, 6]]),
+    torch.tensor([0, 1, 0]),
+    torch.tensor([1, 2, 3]),
 )
 
 
@@ -31,7 +34,7 @@ def encoders(plm_folder):
 
 @pytest.fixture
 def models(encoders):
-    models = [ClickModel(encoder, DIM, 5).double() for encoder in encoders]
+    models = [ClickModel(encoder, AttentiveUser(DIM, 5)).double() for encoder in encoders]
     for model in models:
         torch.nn.init.normal_(model.user_encoder.query.weight)
     return models

@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 
 from recbole_tinynews.data.clicks import ClickBatch
 from recbole_tinynews.errors import InputError
-from recbole_tinynews.layers import ClickModel, NewsMemory
+from recbole_tinynews.layers import AttentiveUser, ClickModel, NewsMemory
 from recbole_tinynews.layers.plm import _projections
 from recbole_tinynews.trainer.tasks import LayerwiseDistillation, matched_layers
 from tests.plm_fixtures import CONFIGS, make_encoder, make_news
@@ -20,7 +20,10 @@ from tests.plm_fixtures import CONFIGS, make_encoder, make_news
 DIM = 6
 TITLES = make_news((4, 9, 4, 3, 9, 6))
 CLICKS = ClickBatch(
-    torch.tensor([[1, 2, 1], [4, 0, 0], [0, 0, 0]]), torch.tensor([[3, 1], [4, 5], [2, 6]]), torch.tensor([0, 1, 0])
+    torch.tensor([[1, 2, 1], [4, 0, 0], [0, 0, 0]]),
+    torch.tensor([[3, 1], [4, 5], [2, 6]]),
+    torch.tensor([0, 1, 0]),
+    torch.tensor([1, 2, 3]),
 )
 SLOTS = [1, 2, 1, 3, 1, 4, 4, 5, 2, 6]  # news in the batch, as often as they stand there
 WEIGHTS = {"temperature": 2.0, "distill_weight": 0.7, "layer_weight": 0.4, "target_weight": 0.3}
@@ -28,7 +31,7 @@ MATCHED = {0: 2, 1: 3}  # a student of 2 layers, a teacher of 4
 
 
 def click_model(folder, num_layers, seed, trained):
-    model = ClickModel(make_encoder(folder, trained, DIM, seed, num_layers), DIM, 5)
+    model = ClickModel(make_encoder(folder, trained, DIM, seed, num_layers), AttentiveUser(DIM, 5))
     torch.nn.init.normal_(model.user_encoder.query.weight)
     with torch.no_grad():  # else the student's layers are the teacher's first ones
         for parameter in model.news_encoder.plm.layers.parameters():
@@ -122,7 +125,7 @@ def test_the_teacher_learns_nothing_and_the_students_layers_do(plm_folder):
 
 def test_with_kept_vectors_only_news_that_are_encoded_are_compared(plm_folder):
     task, student, teacher = make_task(plm_folder, memory=NewsMemory(7, DIM, max_age=5))
-    batch = ClickBatch(torch.tensor([[1, 2]]), torch.tensor([[3, 6]]), torch.tensor([0]))
+    batch = ClickBatch(torch.tensor([[1, 2]]), torch.tensor([[3, 6]]), torch.tensor([0]), torch.tensor([1]))
     for slots in ([1, 2, 3, 6], [3, 6]):
         expected = expected_layers(student, teacher, "tinybert", slots)
         torch.testing.assert_close(task.eval()(batch)["layers"], expected, rtol=1e-4, atol=1e-5)
