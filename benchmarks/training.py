@@ -99,7 +99,8 @@ def clicks_per_second(
     task: ClickTask = ClickTask(model, source, memory)
     if stage2:
         tables = torch.randn(TEACHERS, len(world.titles), NEWS_DIM, device=world.device) * 0.1
-        teachers = [ClickModel(world.encoder(1, 0), AttentiveUser(NEWS_DIM, QUERY_DIM)).to(world.device) for _ in range(TEACHERS)]
+        user_encoders = [AttentiveUser(NEWS_DIM, QUERY_DIM) for _ in range(TEACHERS)]
+        teachers = [ClickModel(world.encoder(1, 0), users).to(world.device) for users in user_encoders]
         task = ClickDistillation(model, teachers, tables, source, MultiTeacherLoss(NEWS_DIM, TEACHERS), memory)
     step = trainer(task.to(world.device), lambda batch: len(batch.labels))
     # A memory must hold something; else a few small batches do.

@@ -164,7 +164,7 @@ def test_the_score_of_a_candidate_depends_neither_on_its_place_nor_on_other_impr
 def test_the_same_history_is_encoded_once(model, monkeypatch):
     seen = []
     encode = model.encode_users
-    monkeypatch.setattr(model, "encode_users", lambda table, rows, ids: seen.append(len(rows)) or encode(table, rows, ids))
+    monkeypatch.setattr(model, "encode_users", lambda table, *rows: seen.append(len(rows[0])) or encode(table, *rows))
     model.score_impressions(NEWS, make_log(HISTORIES, CANDIDATES), 50)
     assert seen == [6]  # the first and the fourth are the same
 

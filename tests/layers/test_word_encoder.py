@@ -47,7 +47,8 @@ def read_by_hand(cnn, words, text) -> torch.Tensor:
     vectors = [zero, *(words[word] for word in text), zero]
     kernel, bias = cnn.convolution.weight, cnn.convolution.bias  # (filters, word_dim, window)
     states = [
-        torch.relu(sum(kernel[:, :, j] @ vectors[place + j] for j in range(WINDOW)) + bias) for place in range(len(text))
+        torch.relu(sum(kernel[:, :, j] @ vectors[place + j] for j in range(WINDOW)) + bias)
+        for place in range(len(text))
     ]
     return cnn.pooling(torch.stack(states))
 

@@ -71,7 +71,8 @@ def test_impressions_are_scored_as_a_loop_would(texts, name):
 def test_predict_is_a_row_of_predicting_all_news(texts, name):
     model = build(name).model
     histories = torch.tensor([[1, 2, 3], [4, 0, 0], [0, 0, 0]])
-    rows = Interaction({"user_id": torch.tensor([1, 2, 3]), "item_id_list": histories, "item_id": torch.tensor([5, 6, 7])})
+    users, items = torch.tensor([1, 2, 3]), torch.tensor([5, 6, 7])
+    rows = Interaction({"user_id": users, "item_id_list": histories, "item_id": items})
     every = model.full_sort_predict(rows)
     torch.testing.assert_close(every.gather(1, rows["item_id"][:, None])[:, 0], model.predict(rows))
     expected = score_by_hand(model, 1, [1, 2, 3], [5])[0]
