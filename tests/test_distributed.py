@@ -70,35 +70,53 @@ def weights(folder: str) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in named.items() if not name.endswith(("query.bias", "key.bias"))}
 
 
+def assert_alike(folder: str, expected: str) -> None:
+    """Compare losses and weights of two runs."""
+    for found, wanted in ((curves(folder), curves(expected)), (weights(folder), weights(expected))):
+        assert found.keys() == wanted.keys() != set()
+        for name, values in wanted.items():
+            torch.testing.assert_close(
+                torch.as_tensor(found[name]), torch.as_tensor(values), atol=1e-4, rtol=1e-4, msg=name
+            )
+
+
 def test_two_processes_give_the_losses_metrics_and_weights_of_one(news):
     finish(start(ALONE, "one", **news))
     for folder, command, arguments in (("nproc", ALONE, ["--nproc=2"]), ("torchrun", TORCHRUN, [])):
         out = finish(start(command, folder, *arguments, **news))
         assert out.count("result: ") == 1
-        for found, expected in ((curves(folder), curves("one")), (weights(folder), weights("one"))):
-            assert found.keys() == expected.keys() != set()
-            for name, values in expected.items():
-                torch.testing.assert_close(
-                    torch.as_tensor(found[name]), torch.as_tensor(values), atol=1e-4, rtol=1e-4, msg=name
-                )
+        assert_alike(folder, "one")
         for stage, expected in outcome("one").items():
             assert outcome(folder)[stage] == pytest.approx(expected, abs=1e-4)
         assert len(list((Path(folder) / "saved").glob("*.pth"))) == 1
 
 
-@pytest.mark.parametrize("model", [["--model=TinyBERT"], ["--model=NewsBERT"], ["--model=PLMNR", "--pretraining=mlm"]])
+@pytest.mark.parametrize(
+    "model", [["--model=TinyBERT"], ["--model=NewsBERT"], ["--model=PLMNR", "--pretraining=mlm"], ["--model=NAML"]]
+)
 def test_two_processes_share_layers_and_masks_and_end_with_the_losses_and_weights_of_one(news, model):
     settings = {**news, "epochs": 1, "mlm": {"train_batch_size": 8, "body_length": 12, "learning_rate": 0.01}}
     # A key's bias has no gradient but rounding, from which Adam makes a step; TinyBERT would copy it from its teacher.
     settings["teacher"] = {"plm_learning_rate": 0.0}
     finish(start(ALONE, "one", *model, **settings))
     finish(start(ALONE, "two", *model, "--nproc=2", **settings))
-    for found, expected in ((curves("two"), curves("one")), (weights("two"), weights("one"))):
-        assert found.keys() == expected.keys() != set()
-        for name, values in expected.items():
-            torch.testing.assert_close(
-                torch.as_tensor(found[name]), torch.as_tensor(values), atol=1e-4, rtol=1e-4, msg=name
-            )
+    assert_alike("two", "one")
+
+
+def test_more_processes_than_news_in_a_batch_give_the_losses_and_weights_of_one(news):
+    settings = {**news, "epochs": 1, "train_batch_size": 1, "num_negatives": 1, "history_length": 1}
+    finish(start(ALONE, "one", "--model=PLMNR", **settings))
+    finish(start(ALONE, "four", "--model=PLMNR", "--nproc=4", **settings))
+    assert_alike("four", "one")
+
+
+def test_two_processes_draw_the_same_negatives_where_there_are_no_impressions(news):
+    for file in Path("dataset/tiny").glob("*.imp"):
+        file.unlink()
+    finish(start(ALONE, "one", "--model=PLMNR", **news))
+    finish(start(ALONE, "two", "--model=PLMNR", "--nproc=2", **news))
+    assert_alike("two", "one")
+    assert outcome("two")["test"] == pytest.approx(outcome("one")["test"], abs=1e-4)
 
 
 def test_when_a_process_dies_all_end_and_the_next_run_goes_on_from_the_last_save(news):
