@@ -150,6 +150,8 @@ class NewsConfig(Config):
         _check_numbers(final, self.internal_config_dict)
         if _learns_from_all_items(self.model_class, final):
             final["train_neg_sample_args"] = given.get("train_neg_sample_args")
+        if final["negatives"] not in ("catalogue", "impression"):
+            raise InputError(f"negatives must be catalogue or impression, not {final['negatives']!r}")
         if ours := getattr(self.model_class, "uses_impressions", False):
             check_values(final, self._stages())
             self.remarks += [f"{key} has no effect on {self.model}" for key in sorted(_NOT_OURS & set(given))]

@@ -8,30 +8,26 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from recbole.data import create_dataset, data_preparation
-from recbole.data.dataset import Dataset
-from recbole.data.utils import get_dataloader
-from recbole.sampler import KGSampler, RepeatableSampler, Sampler
-from recbole.utils import ModelType, init_logger, init_seed
+from recbole.utils import init_logger, init_seed
 
 from recbole_tinynews import distributed
 from recbole_tinynews.config import NewsConfig
-from recbole_tinynews.data.dataset import load_impressions
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.schema import atomic_file
+from recbole_tinynews.data.words import load_categories
 from recbole_tinynews.errors import InputError
-from recbole_tinynews.evaluator import evaluated
+from recbole_tinynews.evaluator import diversity_metrics, rate_slices
 from recbole_tinynews.model.plm_model import PLMModel
 from recbole_tinynews.pretrain import encoder_of
 from recbole_tinynews.registry import resolve_trainer
 from recbole_tinynews.trainer.impression_trainer import impression_trainer
+from recbole_tinynews.trainer.run_data import RunData, load_data, uses_impressions
 
 __all__ = ["main", "run"]
 
@@ -62,7 +58,7 @@ def run(
     -------
     dict
         What is written to ``result_file``: model, dataset, seed, parameters, best_valid_result, test_result, stages
-        and seconds.
+        and seconds; on impressions also slices and, if wanted, diversity of the test split.
 
     Raises
     ------
@@ -83,13 +79,14 @@ def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path]:
             config["plm"] = encoder_of(config)
         init_seed(config["seed"], config["reproducibility"])
         with distributed.local_first():
-            data = _load(config)
+            data = load_data(config)
+            _to_log_file(data.dataset)
             # Again, so that the network does not depend on what reading has drawn.
             init_seed(config["seed"], config["reproducibility"])
             network = config.model_class(config, data.dataset).to(config["device"])
         _to_log_file(network)
         trainer_class = resolve_trainer(config["MODEL_TYPE"], config["model"])
-        if config.impressions and not _uses_impressions(config):
+        if config.impressions and not uses_impressions(config):
             trainer = impression_trainer(trainer_class)(config, network, data.dataset)
         else:
             trainer = trainer_class(config, network)
@@ -106,8 +103,10 @@ def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path]:
             "stages": getattr(trainer, "stages_report", []),
             "seconds": round(perf_counter() - started, 3),
         }
-        if config["impressions_file"] and config.impressions and distributed.is_first():
-            _write_values(data.test, trainer.impression_values, Path(config["impressions_file"]))
+        if config.impressions:
+            result |= _more_of_impressions(config, data, trainer)
+            if config["impressions_file"] and distributed.is_first():
+                _write_values(data.test, trainer.impression_values, Path(config["impressions_file"]))
         path = Path(config["result_file"] or Path(trainer.saved_model_file).with_suffix(".json"))
         if distributed.is_first():
             _write(result, path)
@@ -151,79 +150,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-@dataclass(frozen=True)
-class _Data:
-    """A dataset, and what the trainer is given: RecBole's loaders or impressions."""
-
-    dataset: Dataset
-    train: Any
-    valid: Any
-    test: Any
-
-
-def _load(config: NewsConfig) -> _Data:
-    try:
-        dataset = create_dataset(config)
-        _to_log_file(dataset)
-        if not config.impressions:
-            loaders = data_preparation(config, dataset)
-            return _Data(loaders[0]._dataset, *loaders)
-        train = None if _uses_impressions(config) else _all_clicks(config, dataset)
-    except InputError:
-        raise
-    except ValueError as error:  # how RecBole tells of files and settings that do not fit
-        raise InputError(str(error), path=config["data_path"]) from error
-    valid, test = (_impressions_to_rate(dataset, split) for split in ("valid", "test"))
-    if test is None:
-        _logger.warning("%s.test.imp is missing or has no labels: tested on the validation split", config["dataset"])
-        test = valid
-    if train is not None:
-        return _Data(train._dataset, train, valid, test)
-    return _Data(dataset, _training_impressions(config, dataset), valid, test)
-
-
-def _impressions_to_rate(dataset: Dataset, split: str) -> ImpressionLog | None:
-    """Impressions of a split, without those whose clicks are unknown; None if nothing is left to be rated."""
-    log = load_impressions(dataset, split)
-    if log is None:
-        return None
-    known = log.labelled()
-    rated = int(evaluated(known.labels, known.candidates.offsets).sum())
-    _logger.info(
-        "%s: %d impressions, %d without labels, %d skipped (all or none clicked)",
-        split, len(log), len(log) - len(known), len(known) - rated,
-    )  # fmt: skip
-    return known if rated else None
-
-
-def _all_clicks(config: NewsConfig, dataset: Dataset) -> Any:
-    """RecBole's training loader, over the whole of ``D.inter``."""
-    clicks = dataset.build()[0]
-    samplers = [_negative_sampler(config, clicks)]
-    if config["MODEL_TYPE"] == ModelType.KNOWLEDGE:
-        negatives = config["train_neg_sample_args"]
-        samplers.append(KGSampler(dataset, negatives["distribution"], negatives["alpha"]))
-    return get_dataloader(config, "train")(config, clicks, *samplers, shuffle=config["shuffle"])
-
-
-def _negative_sampler(config: NewsConfig, clicks: Dataset) -> Any:
-    negatives = config["train_neg_sample_args"]
-    if negatives["distribution"] == "none":
-        return None
-    kind, datasets = (RepeatableSampler, clicks) if config["repeatable"] else (Sampler, [clicks])
-    return kind(["train"], datasets, negatives["distribution"], negatives["alpha"]).set_phase("train")
-
-
-def _training_impressions(config: NewsConfig, dataset: Dataset) -> ImpressionLog:
-    log = load_impressions(dataset, "train")
-    if log is None:
-        path = atomic_file(config["data_path"], "train.imp")
-        raise InputError(f"{config['model']} learns from impressions, which are missing", path=path)
-    return log
-
-
-def _uses_impressions(config: NewsConfig) -> bool:
-    return getattr(config.model_class, "uses_impressions", False)
+def _more_of_impressions(config: NewsConfig, data: RunData, trainer: Any) -> dict[str, Any]:
+    """What is measured on test impressions beside the means of metrics."""
+    more: dict[str, Any] = {"slices": rate_slices(trainer.impression_values, data.test, data.clicks)}
+    if config["diversity"]:
+        categories, _ = load_categories(config["data_path"], data.dataset.field2token_id[data.dataset.iid_field])
+        scores, shown = trainer.impression_scores, data.test.candidates
+        more["diversity"] = diversity_metrics(scores, shown, categories[:, 0], data.clicks)
+    return more
 
 
 def _check_paths(config: NewsConfig) -> None:

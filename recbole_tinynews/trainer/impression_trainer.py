@@ -29,6 +29,8 @@ class ImpressionEvaluation:
 
     Attributes
     ----------
+    impression_scores : ndarray
+        Score of each candidate in the last evaluation.
     impression_values : dict of str to ndarray
         Metrics of each impression of the last evaluation.
     """
@@ -76,7 +78,8 @@ class ImpressionEvaluation:
             return None
         if load_best_model:
             self._load(model_file or self.saved_model_file)
-        self.impression_values = rate(score_impressions(self.model, self.dataset, eval_data, self.config), eval_data)
+        self.impression_scores = score_impressions(self.model, self.dataset, eval_data, self.config)
+        self.impression_values = rate(self.impression_scores, eval_data)
         return mean_of(self.impression_values)
 
     def _load(self, path: str) -> None:

@@ -39,6 +39,8 @@ class StagedTrainer(Trainer):
     stages_report : list of dict
         ``name``, ``seconds``, ``result`` of each stage, and ``test_result`` of those that made a click model,
         after :meth:`evaluate`.
+    impression_scores : ndarray
+        Score of each candidate in the last evaluation on impressions.
     impression_values : dict of str to ndarray
         Metrics of each impression of the last evaluation on impressions.
     """
@@ -140,7 +142,8 @@ class StagedTrainer(Trainer):
         try:
             if not isinstance(eval_data, ImpressionLog):
                 return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
-            self.impression_values = rate(self.model.score_impressions(eval_data), eval_data)
+            self.impression_scores = self.model.score_impressions(eval_data)
+            self.impression_values = rate(self.impression_scores, eval_data)
             return mean_of(self.impression_values)
         finally:
             self.model.click_model = own

@@ -1,0 +1,86 @@
+"""``python -m benchmarks.recbole_models``: every model of RecBole on the same impressions, for one epoch.
+
+Writes results/recbole-models.md: what each model gives, or RecBole's own reason why it does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tabulate import tabulate
+from tqdm.auto import tqdm
+
+from recbole_tinynews.evaluator import METRICS
+from recbole_tinynews.registry import OUR_MODELS, model_names
+
+FAMILIES = ("general", "sequential", "context_aware")  # knowledge-aware ones need a knowledge graph
+
+
+def families() -> dict[str, list[str]]:
+    """Names of RecBole's models, by family."""
+    found: dict[str, list[str]] = {family: [] for family in FAMILIES}
+    for name, module in model_names().items():
+        family = module.split(".")[2].removesuffix("_recommender")
+        if family in found and name not in OUR_MODELS:
+            found[family].append(name)
+    return {family: sorted(names) for family, names in found.items()}
+
+
+def try_model(name: str, options: argparse.Namespace, scratch: Path) -> tuple[str, dict[str, float], float]:
+    """Run a model in a process of its own; return its state, metrics and seconds."""
+    result = scratch / f"{name}.json"
+    command = [sys.executable, "run_recbole.py", f"--model={name}", f"--dataset={options.dataset}"]
+    command += [f"--data_path={options.data_path}", "--epochs=1", "--show_progress=False", "--state=ERROR"]
+    command += [f"--checkpoint_dir={scratch / 'saved'}", f"--result_file={result}", *options.settings]
+    started = time.perf_counter()
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=options.timeout, env=os.environ)
+    except subprocess.TimeoutExpired:
+        return f"more than {options.timeout} s", {}, time.perf_counter() - started
+    seconds = time.perf_counter() - started
+    if run.returncode or not result.exists():
+        lines = [line for line in run.stderr.strip().splitlines() if line.strip()]
+        return (lines[-1] if lines else f"exit code {run.returncode}").removeprefix("error: ")[:160], {}, seconds
+    metrics = json.loads(result.read_text(encoding="utf-8"))["test_result"]
+    return "ok" if all(map(math.isfinite, metrics.values())) else "not finite", metrics, seconds
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.recbole_models", description=__doc__)
+    parser.add_argument("--dataset", default="demo", help="a dataset with impressions")
+    parser.add_argument("--data_path", default="dataset", help="folder of datasets")
+    parser.add_argument("--timeout", type=float, default=900, help="seconds that a model may take")
+    parser.add_argument("--output", type=Path, default=Path("results"), help="folder of the table")
+    options, options.settings = parser.parse_known_args()
+    rows, by_family = [], families()
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in tqdm([name for names in by_family.values() for name in names]):
+            family = next(family for family, names in by_family.items() if name in names)
+            state, metrics, seconds = try_model(name, options, Path(scratch))
+            values = [f"{metrics[metric]:.4f}" if metric in metrics else "" for metric in METRICS]
+            rows.append([name, family.replace("_", "-"), state.replace("|", "/"), *values, f"{seconds:.0f}"])
+    good = sum(row[2] == "ok" for row in rows)
+    head = ["model", "family", "state", *METRICS, "seconds"]
+    text = f"""# RecBole's models on impressions
+
+`python -m benchmarks.recbole_models`: each model with RecBole's own settings, one epoch on `{options.dataset}`, and what
+it reaches on the test impressions. One epoch ranks no models; the table shows that they run. {good} of {len(rows)} give
+finite metrics; the others say why not. Seconds include the start of a process.
+
+{tabulate(rows, head, tablefmt="pipe", disable_numparse=True)}
+"""
+    (options.output / "recbole-models.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

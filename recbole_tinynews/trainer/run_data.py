@@ -1,0 +1,147 @@
+"""What a trainer is given: RecBole's loaders, or impressions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from logging import getLogger
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from recbole.config import Config
+from recbole.data import create_dataset, data_preparation
+from recbole.data.dataset import Dataset
+from recbole.data.utils import get_dataloader
+from recbole.sampler import KGSampler, RepeatableSampler, Sampler
+from recbole.utils import FeatureSource, FeatureType, ModelType
+
+from recbole_tinynews.data.dataset import load_impressions
+from recbole_tinynews.data.impression_log import ImpressionLog
+from recbole_tinynews.data.impression_negatives import ImpressionNegatives
+from recbole_tinynews.data.schema import atomic_file
+from recbole_tinynews.errors import InputError
+from recbole_tinynews.evaluator.metrics import evaluated
+
+__all__ = ["RunData", "load_data", "uses_impressions"]
+
+
+@dataclass(frozen=True)
+class RunData:
+    """A dataset and its splits.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What a model is built with.
+    clicks : ndarray of int64, shape (items,)
+        How often each news was clicked in ``D.inter``.
+    train, valid, test
+        RecBole's loaders, or impressions.
+    """
+
+    dataset: Dataset
+    clicks: np.ndarray
+    train: Any
+    valid: Any
+    test: Any
+
+
+def load_data(config: Config) -> RunData:
+    """Read a dataset.
+
+    With impressions, validation and test are these. Of RecBole's models, context-aware ones train on all candidates of
+    the training impressions, with their labels; the others on all clicks of ``D.inter``.
+
+    Raises
+    ------
+    InputError
+        If files and settings do not fit.
+    """
+    try:
+        dataset = create_dataset(config)
+        clicks = np.bincount(dataset.inter_feat[dataset.iid_field], minlength=dataset.item_num)
+        if not config.impressions:
+            loaders = data_preparation(config, dataset)
+            return RunData(loaders[0]._dataset, clicks, *loaders)
+        train = None if uses_impressions(config) else _training_rows(config, dataset)
+    except InputError:
+        raise
+    except ValueError as error:  # how RecBole tells of files and settings that do not fit
+        raise InputError(str(error), path=config["data_path"]) from error
+    valid, test = (_impressions_to_rate(dataset, split) for split in ("valid", "test"))
+    if test is None:
+        name = config["dataset"]
+        getLogger().warning("%s.test.imp is missing or has no labels: tested on the validation split", name)
+        test = valid
+    if train is not None:
+        return RunData(train._dataset, clicks, train, valid, test)
+    return RunData(dataset, clicks, _training_impressions(config, dataset), valid, test)
+
+
+def uses_impressions(config: Config) -> bool:
+    """Tell whether the run's model trains on impressions by itself, as ours do."""
+    return getattr(config.model_class, "uses_impressions", False)
+
+
+def _impressions_to_rate(dataset: Dataset, split: str) -> ImpressionLog | None:
+    """Impressions of a split, without those whose clicks are unknown; None if nothing is left to be rated."""
+    log = load_impressions(dataset, split)
+    if log is None:
+        return None
+    known = log.labelled()
+    rated = int(evaluated(known.labels, known.candidates.offsets).sum())
+    getLogger().info(
+        "%s: %d impressions, %d without labels, %d skipped (all or none clicked)",
+        split, len(log), len(log) - len(known), len(known) - rated,
+    )  # fmt: skip
+    return known if rated else None
+
+
+def _training_rows(config: Config, dataset: Dataset) -> Any:
+    """RecBole's training loader."""
+    log = load_impressions(dataset, "train")
+    if config["MODEL_TYPE"] == ModelType.CONTEXT and log is not None:
+        _learn_from_shown(dataset, log.labelled())
+        config["train_neg_sample_args"] = {**config["train_neg_sample_args"], "distribution": "none"}
+    rows = dataset.build()[0]
+    samplers = [_negative_sampler(config, rows)]
+    if config["negatives"] == "impression" and samplers[0] is not None:
+        log = _training_impressions(config, dataset).labelled()
+        samplers = [ImpressionNegatives(log, dataset.item_num, samplers[0])]
+    if config["MODEL_TYPE"] == ModelType.KNOWLEDGE:
+        negatives = config["train_neg_sample_args"]
+        samplers.append(KGSampler(dataset, negatives["distribution"], negatives["alpha"]))
+    return get_dataloader(config, "train")(config, rows, *samplers, shuffle=config["shuffle"])
+
+
+def _learn_from_shown(dataset: Dataset, log: ImpressionLog) -> None:
+    """Put one row for each candidate of each impression, with its label, in the place of the clicks."""
+    config = dataset.config
+    columns = {
+        dataset.uid_field: log.users[log.candidates.row_of],
+        dataset.iid_field: log.candidates.values.astype(np.int64),
+        config["TIME_FIELD"]: log.times[log.candidates.row_of],
+    }
+    if lacking := sorted(set(dataset.inter_feat) - set(columns)):
+        raise InputError(
+            f"{config['model']} learns from impressions, which do not have {lacking[0]!r}: leave it out of load_col"
+        )
+    rows = pd.DataFrame({name: columns[name] for name in dataset.inter_feat})
+    dataset.inter_feat = rows.assign(**{config["LABEL_FIELD"]: log.labels.astype(np.float32)})
+    dataset.set_field_property(config["LABEL_FIELD"], FeatureType.FLOAT, FeatureSource.INTERACTION, 1)
+
+
+def _negative_sampler(config: Config, clicks: Dataset) -> Any:
+    negatives = config["train_neg_sample_args"]
+    if negatives["distribution"] == "none":
+        return None
+    kind, datasets = (RepeatableSampler, clicks) if config["repeatable"] else (Sampler, [clicks])
+    return kind(["train"], datasets, negatives["distribution"], negatives["alpha"]).set_phase("train")
+
+
+def _training_impressions(config: Config, dataset: Dataset) -> ImpressionLog:
+    log = load_impressions(dataset, "train")
+    if log is None:
+        path = atomic_file(config["data_path"], "train.imp")
+        raise InputError(f"{config['model']} learns from impressions, which are missing", path=path)
+    return log
