@@ -72,9 +72,9 @@ def main() -> None:
     head = ["model", "family", "state", *METRICS, "seconds"]
     text = f"""# RecBole's models on impressions
 
-`python -m benchmarks.recbole_models`: each model with RecBole's own settings, one epoch on `{options.dataset}`, and what
-it reaches on the test impressions. One epoch ranks no models; the table shows that they run. {good} of {len(rows)} give
-finite metrics; the others say why not. Seconds include the start of a process.
+`python -m benchmarks.recbole_models`: each model with RecBole's own settings, one epoch on `{options.dataset}`, and
+what it reaches on the test impressions. One epoch ranks no models; the table shows that they run. {good} of {len(rows)}
+give finite metrics; the others say why not. Seconds include the start of a process.
 
 {tabulate(rows, head, tablefmt="pipe", disable_numparse=True)}
 """

@@ -85,7 +85,7 @@ def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path]:
             init_seed(config["seed"], config["reproducibility"])
             network = config.model_class(config, data.dataset).to(config["device"])
         _to_log_file(network)
-        trainer_class = resolve_trainer(config["MODEL_TYPE"], config["model"])
+        trainer_class = resolve_trainer(config.model_class)
         if config.impressions and not uses_impressions(config):
             trainer = impression_trainer(trainer_class)(config, network, data.dataset)
         else:

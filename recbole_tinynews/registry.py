@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import recbole.model
 import recbole.trainer
 from recbole.model.abstract_recommender import AbstractRecommender
-from recbole.utils import ModelType, get_trainer
+from recbole.utils import get_trainer
 
 import recbole_tinynews.compat  # noqa: F401
 from recbole_tinynews.errors import InputError
@@ -54,11 +54,11 @@ def resolve_model(name: str) -> type[AbstractRecommender]:
     return getattr(importlib.import_module(names[name]), name)
 
 
-def resolve_trainer(model_type: ModelType, name: str) -> type:
+def resolve_trainer(model: type[AbstractRecommender]) -> type:
     """Find the trainer of a model: ours for its class or one that it inherits from, or the one that RecBole picks."""
     ours = importlib.import_module("recbole_tinynews.trainer")
-    of_classes = (getattr(ours, f"{cls.__name__}Trainer", None) for cls in resolve_model(name).__mro__)
-    return next(filter(None, of_classes), None) or get_trainer(model_type, name)
+    of_classes = (getattr(ours, f"{cls.__name__}Trainer", None) for cls in model.__mro__)
+    return next(filter(None, of_classes), None) or get_trainer(model.type, model.__name__)
 
 
 def model_names() -> dict[str, str]:
@@ -86,7 +86,7 @@ def register() -> None:
         home = f"{_GENERAL}.{name.lower()}"
         if find_spec(home) is None:
             sys.modules[home] = importlib.import_module(f"recbole_tinynews.model.{name.lower()}")
-        trainer = resolve_trainer(resolve_model(name).type, name)
+        trainer = resolve_trainer(resolve_model(name))
         if trainer.__module__.startswith("recbole_tinynews"):
             setattr(recbole.trainer, f"{name}Trainer", trainer)
 

@@ -40,15 +40,15 @@ def test_recbole_s_own_tools_find_our_models_after_register():
     register()
     for name in set(OUR_MODELS) - {"Pop"}:
         assert get_model(name) is resolve_model(name)
-        ours = resolve_trainer(ModelType.SEQUENTIAL, name)
+        ours = resolve_trainer(resolve_model(name))
         assert get_trainer(ModelType.SEQUENTIAL, name) is ours
         assert ours.__module__.startswith("recbole_tinynews.")
     assert get_model("Pop").__module__ == "recbole.model.general_recommender.pop"
 
 
 def test_other_models_keep_the_trainer_that_recbole_picks():
-    assert resolve_trainer(ModelType.GENERAL, "BPR") is recbole.trainer.Trainer
-    assert resolve_trainer(ModelType.TRADITIONAL, "Pop") is recbole.trainer.TraditionalTrainer
+    assert resolve_trainer(resolve_model("BPR")) is recbole.trainer.Trainer
+    assert resolve_trainer(resolve_model("Pop")) is recbole.trainer.TraditionalTrainer
 
 
 def test_recbole_s_quick_start_is_never_imported():

@@ -104,14 +104,20 @@ def _table(done: Sequence[Measured]) -> str:
             text = f"**{text}**" if summary.mean == max(summarise(r, metric).mean for r in rivals) else text
             cells.append(text + ("†" if _beats_the_rest(row, done, metric) else ""))
         parameters = f"{row.results[0]['parameters'] / 1e6:.2f} M"
-        rows.append([row.row.name, parameters, str(len(row.results)), *cells])
+        seconds = f"{sum(map(_training_seconds, row.results)) / len(row.results):,.0f}"
+        rows.append([row.row.name, parameters, seconds, str(len(row.results)), *cells])
     note = (
         "In percent: mean over repeats"
         + (" ± standard deviation" if any(len(row.results) > 1 for row in done) else "")
         + ". Bold: the best of its depth. †: better than the best other system of its depth, p < .05 (paired t test "
-        "over impressions)."
+        "over impressions). Seconds: a run alone, with all its stages."
     )
-    return f"{_grid(rows, ['system', 'parameters', 'repeats', *_NAMES.values()])}\n\n{note}"
+    return f"{_grid(rows, ['system', 'parameters', 'seconds', 'repeats', *_NAMES.values()])}\n\n{note}"
+
+
+def _training_seconds(result: Mapping[str, Any]) -> float:
+    """Of a run with stages that another run had finished, what these took is counted, too."""
+    return sum(stage["seconds"] for stage in result["stages"]) or result["seconds"]
 
 
 def _beats_the_rest(row: Measured, done: Sequence[Measured], metric: str) -> bool:
@@ -181,6 +187,7 @@ def _numbers(row: Measured) -> dict[str, Any]:
     numbers: dict[str, Any] = {"system": row.row.name, "model": row.row.model, "depth": row.row.depth}
     numbers |= {row.row.x_label: row.row.x} if row.row.x is not None else {}
     numbers |= {"repeats": len(row.results), "parameters": row.results[0]["parameters"]}
+    numbers["seconds"] = sum(map(_training_seconds, row.results)) / len(row.results)
     for metric in METRICS:
         summary = summarise(row, metric)
         numbers |= {metric: summary.mean, f"{metric} std": summary.std}

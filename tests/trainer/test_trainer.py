@@ -63,7 +63,7 @@ def test_a_run_goes_through_all_stages_and_a_second_one_repeats_none(news, train
     assert json.loads(Path("first.json").read_text()) == first
     assert [stage["name"] for stage in first["stages"]] == NAMES
     assert set(first) == {
-        "model", "dataset", "seed", "parameters", "best_valid_result", "test_result", "stages", "seconds"
+        "model", "dataset", "seed", "parameters", "best_valid_result", "test_result", "stages", "seconds", "slices"
     }  # fmt: skip
     assert tuple(first["test_result"]) == METRICS
     assert all(0 <= value <= 1 for value in (*first["test_result"].values(), *first["best_valid_result"].values()))
