@@ -86,6 +86,14 @@ class NewsConfig(Config):
         except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(str(error)) from error
 
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What makes this config again, as plain values: ``model``, ``dataset`` and the user's ``settings``."""
+        settings = {key: value for key, value in self.external_config_dict.items() if key not in _UNLISTED}
+        if self["plm"]:
+            settings["plm"] = self["plm"]
+        return {"model": self.model, "dataset": self.dataset, "settings": settings}
+
     def _convert_config_dict(self, config_dict: Mapping[str, Any]) -> dict[str, Any]:
         """RecBole runs strings as Python code; here they can be values only."""
         return {key: _value(value) if isinstance(value, str) else value for key, value in config_dict.items()}

@@ -68,8 +68,8 @@ def run(
     return _run(NewsConfig(model, dataset, config_file_list, config_dict, command_line), saved)[0]
 
 
-def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path]:
-    """Return the result and the file that it was written to."""
+def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path, Path]:
+    """Return the result, the file that it was written to, and the checkpoint."""
     started = perf_counter()
     if config["nproc"] > 1 and distributed.processes() == 1:
         raise InputError("nproc is for run_recbole.py; a program of your own is started by torchrun")
@@ -111,7 +111,7 @@ def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path]:
         if distributed.is_first():
             _write(result, path)
         _to_log_file(result)
-    return result, path
+    return result, path, Path(trainer.saved_model_file)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if issubclass(config.model_class, PLMModel):
                 encoder_of(config)
             return distributed.launch(config["nproc"], main, arguments)
-        result, path = _run(config, saved=True)
+        result, path, checkpoint = _run(config, saved=True)
     except InputError as error:
         if distributed.is_first_here():
             print(f"error: {error}", file=sys.stderr)
@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {config.model} needs the package {error.name!r}: install it with pip", file=sys.stderr)
         return 1
     if distributed.is_first():
-        print(f"\n{_table(result)}\n\nresult: {path}")
+        print(f"\n{_table(result)}\n\ncheckpoint: {checkpoint}\nresult: {path}")
     return 0
 
 

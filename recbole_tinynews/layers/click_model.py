@@ -139,27 +139,34 @@ class ClickModel(nn.Module):
                 parts.append(self.user_encoder(embedding(clicks, vectors), clicks > 0, ids))
         return torch.cat(parts)
 
-    @torch.no_grad()
     def score_impressions(self, source: NewsSource, log: ImpressionLog, history_length: int) -> np.ndarray:
-        """Score all candidates of all impressions.
-
-        Each news is encoded once, and so is each distinct history among some ten thousand impressions. Beside 8
-        bytes a candidate and the vectors of the news, memory does not grow with the log.
+        """Score all candidates of all impressions; each news is encoded once.
 
         Returns
         -------
         float64 ndarray of shape (candidates,)
             Aligned with ``log.candidates.values``.
         """
-        blocks = [np.arange(*block) for block in chunks(len(log), _HISTORIES_AT_ONCE)]
         met = np.zeros(source.num_news, dtype=bool)
-        for rows in blocks:
+        for rows in _blocks(log):
             met[log.history.take(rows).last(history_length).values] = True
             met[log.candidates.take(rows).values] = True
-        vectors = self.news_table(source, np.flatnonzero(met))
+        return self.score_encoded(self.news_table(source, np.flatnonzero(met)), log, history_length)
 
+    @torch.no_grad()
+    def score_encoded(self, vectors: torch.Tensor, log: ImpressionLog, history_length: int) -> np.ndarray:
+        """Score all candidates of all impressions from a table of news vectors (row 0 is padding).
+
+        Each distinct history among some ten thousand impressions is encoded once. Beside 8 bytes a candidate and the
+        vectors of the news, memory does not grow with the log.
+
+        Returns
+        -------
+        float64 ndarray of shape (candidates,)
+            Aligned with ``log.candidates.values``.
+        """
         scores = [np.empty(0)]
-        for rows in blocks:
+        for rows in _blocks(log):
             histories = log.history.take(rows).last(history_length)
             ids = np.asarray(log.users[rows]) if self.user_encoder.needs_id else np.zeros(len(rows), dtype=np.int64)
             first, history_of = _distinct(histories, ids)
@@ -176,6 +183,11 @@ class ClickModel(nn.Module):
         self.eval()
         yield
         self.train(was_training)
+
+
+def _blocks(log: ImpressionLog) -> Iterator[np.ndarray]:
+    """Rows of a log, some at a time."""
+    return (np.arange(*block) for block in chunks(len(log), _HISTORIES_AT_ONCE))
 
 
 def _distinct(histories: Ragged, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

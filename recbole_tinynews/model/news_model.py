@@ -86,14 +86,16 @@ class NewsModel(SequentialRecommender):
 
     def predict(self, interaction: Interaction) -> torch.Tensor:
         """Score one news a row, shape (batch,)."""
-        return (self._users(interaction) * self._all_news()[interaction[self.ITEM_ID]]).sum(dim=-1)
+        return (self._users(interaction) * self.news_vectors()[interaction[self.ITEM_ID]]).sum(dim=-1)
 
     def full_sort_predict(self, interaction: Interaction) -> torch.Tensor:
         """Score all news, shape (batch, items)."""
-        return self._users(interaction) @ self._all_news().T
+        return self._users(interaction) @ self.news_vectors().T
 
     def score_impressions(self, log: ImpressionLog) -> np.ndarray:
         """Score all candidates of all impressions, float64, aligned with ``log.candidates.values``."""
+        if self._vectors is not None:
+            return self.click_model.score_encoded(self._vectors, log, self.config["history_length"])
         return self.click_model.score_impressions(self.titles, log, self.config["history_length"])
 
     def click_batch(self, interaction: Interaction) -> ClickBatch:
@@ -109,7 +111,8 @@ class NewsModel(SequentialRecommender):
         self._vectors = None
 
     @torch.no_grad()
-    def _all_news(self) -> torch.Tensor:
+    def news_vectors(self) -> torch.Tensor:
+        """Vectors of all news, shape (items, news_dim), which are kept while the weights stay as they are."""
         if self._vectors is None:
             self._vectors = self.click_model.news_table(self.titles, np.arange(1, self.n_items))
         return self._vectors
@@ -118,4 +121,4 @@ class NewsModel(SequentialRecommender):
         history = interaction[self.ITEM_SEQ].cpu().numpy()
         clicks = Ragged.from_lengths(history[history > 0], (history > 0).sum(axis=1))
         users = interaction[self.USER_ID].cpu().numpy()
-        return self.click_model.encode_users(self._all_news(), clicks.last(self.config["history_length"]), users)
+        return self.click_model.encode_users(self.news_vectors(), clicks.last(self.config["history_length"]), users)

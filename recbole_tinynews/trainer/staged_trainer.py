@@ -110,7 +110,11 @@ class StagedTrainer(Trainer):
         self.model.click_model.load_state_dict(done.weights)
         self.model.train(False)
         if saved and distributed.is_first():
-            state = {"state_dict": self.model.state_dict(), "other_parameter": None}
+            state = {
+                "state_dict": self.model.state_dict(),
+                "other_parameter": None,
+                "recipe": getattr(self.config, "recipe", None),
+            }
             save_atomically(state, Path(self.saved_model_file))
         score = done.result.get(self.valid_metric, -1.0)
         if callback_fn is not None:
@@ -139,6 +143,7 @@ class StagedTrainer(Trainer):
         """Evaluate with another network in the model's place."""
         own = self.model.click_model
         self.model.click_model = click_model
+        self.model.train(False)  # and forget the vectors that another network made
         try:
             if not isinstance(eval_data, ImpressionLog):
                 return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
@@ -147,6 +152,7 @@ class StagedTrainer(Trainer):
             return mean_of(self.impression_values)
         finally:
             self.model.click_model = own
+            self.model.train(False)
 
     def _show(self, plan: list[Stage]) -> None:
         state = {True: "finished before", False: "to do"}

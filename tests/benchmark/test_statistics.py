@@ -20,7 +20,8 @@ def measured(name, values, depth=2, ours=False, model="TinyNewsRec", **more) -> 
     arrays = [np.asarray(of_seed, dtype=float) for of_seed in values]
     means = [dict.fromkeys(METRICS, np.nanmean(array)) for array in arrays]
     results = [
-        {"seed": seed, "seconds": 1.5, "parameters": 1_500_000, "test_result": mean, "stages": []} for seed, mean in enumerate(means)
+        {"seed": seed, "seconds": 1.5, "parameters": 1_500_000, "test_result": mean, "stages": []}
+        for seed, mean in enumerate(means)
     ]
     return Measured(
         Row(name, name.rsplit("-", 1)[0], model, depth, {}, ours, **more), results,

@@ -1,0 +1,155 @@
+"""Trained models that answer questions, and the commands that ask them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from sklearn.metrics import roc_auc_score
+from transformers import AutoModel, AutoTokenizer
+
+from recbole_tinynews import InputError, Recommender, run
+from recbole_tinynews.evaluate import evaluate
+from recbole_tinynews.evaluate import main as evaluate_main
+from recbole_tinynews.predict import main as predict_main
+from recbole_tinynews.recommend import main as recommend_main
+from tests.plm_fixtures import PLMNR_SETTINGS, write_news
+from tests.test_quick_start import FAST
+
+MODELS = ["BPR", "SASRec", "FM", "Pop", "PLMNR", "LSTUR"]
+
+
+@pytest.fixture
+def texts(tiny) -> Path:
+    return write_news(tiny)
+
+
+def train(name, plm) -> tuple[str, dict]:
+    own = PLMNR_SETTINGS | {"plm": str(plm)} if name == "PLMNR" else {}
+    result = run(name, "tiny", config_dict=FAST | {"filters": 8, "category_dim": 4} | own | {"epochs": 1})
+    return str(next(Path("saved").glob("*.pth"))), result
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_checkpoint_alone_gives_the_test_metrics_again_through_a_prediction_file(texts, plm_folder, name):
+    checkpoint, result = train(name, plm_folder)
+    assert predict_main([f"--checkpoint={checkpoint}", "--split=test", "--output=p.zip"]) == 0
+    assert evaluate("p.zip", "tiny", "test") == pytest.approx(result["test_result"], abs=1e-9)
+
+    # an evaluator of its own: sklearn on the file and the labels of the source
+    lines = zipfile.ZipFile("p.zip").read("prediction.txt").decode().splitlines()
+    rows = [line.split("\t") for line in (texts / "tiny.test.imp").read_text().splitlines()[1:]]
+    assert [line.split(" ")[0] for line in lines] == [row[0] for row in rows]
+    auc = [
+        roc_auc_score(labels, [1 / rank for rank in json.loads(line.split(" ", 1)[1])])
+        for line, row in zip(lines, rows, strict=True)
+        if len(set(labels := list(map(int, row[5].split())))) == 2
+    ]
+    assert np.mean(auc) == pytest.approx(result["test_result"]["auc"], abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["BPR", "SASRec", "PLMNR", "LSTUR"])
+def test_ranking_one_user_gives_the_scores_of_the_impression(texts, plm_folder, name):
+    recommender = Recommender.load(train(name, plm_folder)[0])
+    log = recommender.impressions("valid")
+    scores = recommender.score(log)
+    users = recommender.dataset.field2id_token["user_id"]
+    for row in (1, 3, 6):
+        span = slice(log.candidates.offsets[row], log.candidates.offsets[row + 1])
+        candidates = recommender.names[log.candidates.values[span]].tolist()
+        ranked = recommender.rank(recommender.names[log.history[row]].tolist(), users[log.users[row]], candidates)
+        expected = sorted(zip(scores[span], candidates, strict=True), key=lambda pair: -pair[0])
+        assert [news.news for news in ranked] == [news for _, news in expected]
+        np.testing.assert_allclose([news.score for news in ranked], [score for score, _ in expected], atol=1e-5)
+
+
+def test_without_candidates_all_news_but_those_clicked_are_ranked_and_titles_are_shown(texts, plm_folder):
+    recommender = Recommender.load(train("PLMNR", plm_folder)[0])
+    clicked = [line.split("\t") for line in (texts / "tiny.inter").read_text().splitlines()[1:]]
+    history = [item for user, item, _ in sorted(clicked, key=lambda row: float(row[2])) if user == "u3"]
+    ranked = recommender.rank(user="u3")
+    assert {news.news for news in ranked} == {f"n{i}" for i in range(30)} - set(history)
+    assert ranked == recommender.rank(history, user="u3")
+    assert ranked[:4] == recommender.rank(user="u3", top=4)
+    titles = dict(line.split("\t")[:2] for line in (texts / "tiny.news").read_text().splitlines()[1:])
+    assert all(news.title == titles[news.news] for news in ranked)
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ({"user": "nobody"}, "no clicks of user 'nobody'"),
+        ({"history": ["n1", "n77"]}, "no news 'n77'"),
+        ({"history": ["n1"], "candidates": ["x"]}, "no news 'x'"),
+    ],
+)
+def test_an_unknown_id_is_named(tiny, question, message):
+    recommender = Recommender.load(train("Pop", None)[0])
+    with pytest.raises(InputError, match=message):
+        recommender.rank(**question)
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tiny):
+    Path("x.pth").write_text("x")
+    for name, message in (("x.pth", "not a checkpoint"), ("none.pth", "cannot be read")):
+        with pytest.raises(InputError, match=message):
+            Recommender.load(name)
+    torch.save({"weight": torch.ones(1)}, "other.pth")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        Recommender.load("other.pth")
+
+
+def test_a_dataset_that_has_grown_is_told(tiny):
+    checkpoint, _ = train("BPR", None)
+    with (tiny / "tiny.inter").open("a") as file:
+        file.write("new-user\tn1\t5000.0\n")
+    with pytest.raises(InputError, match="does not fit its dataset"):
+        Recommender.load(checkpoint)
+
+
+def test_the_encoder_is_saved_as_a_hugging_face_folder(texts, plm_folder):
+    recommender = Recommender.load(train("PLMNR", plm_folder)[0])
+    recommender.save_encoder("encoder")
+    model, tokenizer = AutoModel.from_pretrained("encoder").eval(), AutoTokenizer.from_pretrained("encoder")
+    head = load_file("encoder/news_head.safetensors")
+    row = 5
+    tokens = tokenizer(recommender.titles[row], truncation=True, max_length=6, return_tensors="pt")
+    with torch.no_grad():
+        states = model(**tokens).last_hidden_state[0]
+        hidden = torch.tanh(states @ head["pooling.projection.weight"].T + head["pooling.projection.bias"])
+        weights = torch.softmax(hidden @ head["pooling.query.weight"][0], dim=0)
+        vector = head["dense.weight"] @ (weights @ states) + head["dense.bias"]
+    torch.testing.assert_close(vector, recommender.model.news_vectors()[row], rtol=0, atol=1e-4)
+
+
+def test_a_model_without_a_language_model_has_no_encoder_to_save(tiny):
+    with pytest.raises(InputError, match="Pop has no pre-trained encoder"):
+        Recommender.load(train("Pop", None)[0]).save_encoder("encoder")
+
+
+def test_the_commands_print_what_was_asked_and_tell_mistakes_in_a_line(texts, capsys):
+    checkpoint, result = train("Pop", None)
+    Path("some.txt").write_text("n3 n4\nn5\n")
+    assert recommend_main([f"--checkpoint={checkpoint}", "--history=n1,n2", "--candidates=some.txt", "--top=2"]) == 0
+    lines = capsys.readouterr().out.splitlines()[-3:]
+    assert lines[0].split() == ["news", "score", "title"]
+    assert {line.split()[1] for line in lines[1:]} < {"n3", "n4", "n5"}
+
+    assert predict_main([f"--checkpoint={checkpoint}"]) == 0
+    assert evaluate_main(["prediction.zip", "--dataset=tiny"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[0] == f"{result['test_result']['auc']:.4f}"
+
+    for main, arguments, message in (
+        (recommend_main, [f"--checkpoint={checkpoint}"], "whose news?"),
+        (recommend_main, [f"--checkpoint={checkpoint}", "--user=u1", "--candidates=none.txt"], "none.txt: cannot"),
+        (predict_main, ["--checkpoint=none.pth"], "none.pth: cannot be read"),
+        (evaluate_main, ["none.zip", "--dataset=tiny"], "none.zip: cannot be read"),
+        (evaluate_main, ["prediction.zip", "--dataset=tiny", "--split=valid"], "expected impression valid-0"),
+    ):
+        assert main(arguments) == 1
+        assert message in capsys.readouterr().err
