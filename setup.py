@@ -12,6 +12,7 @@ README = HERE / "README.md"
 # RecBole asks for ray <= 2.6.3, which has no wheel for Python 3.12 and later, and needs it only for its own tuning.
 # There it is installed with --no-deps (make install does), and these are what it imports.
 RECBOLE_IMPORTS = ["colorlog", "colorama", "psutil", "tabulate", "tensorboard", "texttable"]
+TUNE = ["optuna>=4", "plotly>=5"]
 
 setup(
     name="recbole-tinynews",
@@ -39,7 +40,7 @@ setup(
         "tqdm>=4.66",
         "transformers>=5,<6",
     ],
-    extras_require={"dev": ["hypothesis", "mypy", "pytest", "ruff"]},
+    extras_require={"tune": TUNE, "dev": [*TUNE, "hypothesis", "mypy", "pytest", "ruff"]},
     classifiers=[
         "License :: OSI Approved :: MIT License",
         "Programming Language :: Python :: 3.10",

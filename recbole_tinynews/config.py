@@ -23,7 +23,7 @@ from recbole_tinynews.evaluator.metrics import METRICS
 from recbole_tinynews.registry import resolve_model
 from recbole_tinynews.settings import CLICK_STAGES, OWN_CLICK_KEYS, check_values
 
-__all__ = ["NewsConfig", "merged", "properties_folder"]
+__all__ = ["NewsConfig", "merged", "nested", "properties_folder"]
 
 # The one key of these chooses among alternatives: given anew, it replaces the default and does not join it.
 _WHOLE = frozenset({"split", "threshold"})
@@ -101,11 +101,11 @@ class NewsConfig(Config):
     def _load_config_files(self, file_list: Iterable[str | Path] | None) -> dict[str, Any]:
         settings: dict[str, Any] = {}
         for path in file_list or ():
-            settings = merged(settings, _nested(self._read(Path(path))))
+            settings = merged(settings, nested(self._read(Path(path))))
         return settings
 
     def _load_variable_config_dict(self, config_dict: Mapping[str, Any] | None) -> dict[str, Any]:
-        return _nested(self._convert_config_dict(copy.deepcopy(dict(config_dict or {}))))
+        return nested(self._convert_config_dict(copy.deepcopy(dict(config_dict or {}))))
 
     def _load_cmd_line(self) -> dict[str, Any]:
         given = {}
@@ -114,7 +114,7 @@ class NewsConfig(Config):
             if not argument.startswith("--") or not equals or not key:
                 raise InputError(f"expected --key=value, found {argument!r}")
             given[key] = value
-        return _nested(self._convert_config_dict(given))
+        return nested(self._convert_config_dict(given))
 
     def _merge_external_config_dict(self) -> None:
         self.external_config_dict = merged(
@@ -276,7 +276,7 @@ def merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Turn {"a.b": 1} into {"a": {"b": 1}}."""
     result: dict[str, Any] = {}
     for key, value in settings.items():

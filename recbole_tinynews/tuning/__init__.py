@@ -1,0 +1,1 @@
+"""Search for settings: what is varied (``space``), trials (``trials``), the search, and its report."""
