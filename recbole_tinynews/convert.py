@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from recbole_tinynews.data.converters.adressa import convert_adressa
 from recbole_tinynews.data.converters.corpus import convert_corpus
+from recbole_tinynews.data.converters.ebnerd import convert_ebnerd
 from recbole_tinynews.data.converters.feeds import convert_feeds
 from recbole_tinynews.data.converters.mapping import FeedsMapping
 from recbole_tinynews.data.converters.mind import convert_mind
@@ -42,11 +44,22 @@ def _folder(options: argparse.Namespace) -> Path:
 
 def _mind(options: argparse.Namespace, folder: Path) -> Summary:
     places = {"train": options.train, "valid": options.valid, "test": options.test}
-    return convert_mind(folder, {split: place for split, place in places.items() if place}, options.bodies)
+    given = {split: place for split, place in places.items() if place}
+    return convert_mind(folder, given, options.bodies, options.skip_bad)
 
 
 def _corpus(options: argparse.Namespace, folder: Path) -> Summary:
-    return convert_corpus(folder, options.files, options.prefix)
+    return convert_corpus(folder, options.files, options.prefix, options.skip_bad)
+
+
+def _ebnerd(options: argparse.Namespace, folder: Path) -> Summary:
+    places = {"train": options.train, "valid": options.valid, "test": options.test}
+    given = {split: place for split, place in places.items() if place}
+    return convert_ebnerd(folder, options.articles, given, options.skip_bad)
+
+
+def _adressa(options: argparse.Namespace, folder: Path) -> Summary:
+    return convert_adressa(folder, options.events, options.content, options.skip_bad)
 
 
 def _feeds(options: argparse.Namespace, folder: Path) -> Summary:
@@ -54,7 +67,7 @@ def _feeds(options: argparse.Namespace, folder: Path) -> Summary:
     logs = {split: files for split, files in logs.items() if files}
     if set(logs) not in ({""}, {"train", "valid"}, {"train", "valid", "test"}):
         raise InputError("give either --behaviors, or --train with --valid and perhaps --test")
-    return convert_feeds(folder, options.news, logs, FeedsMapping.load(options.columns))
+    return convert_feeds(folder, options.news, logs, FeedsMapping.load(options.columns), options.skip_bad)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         default=Path("dataset"),
         help="folder of all datasets, where the new one becomes a folder (default: dataset)",
     )
+    output.add_argument("--skip-bad", action="store_true", help="leave broken rows out, and count them")
 
     mind = sources.add_parser(
         "mind",
@@ -107,19 +121,42 @@ def _parser() -> argparse.ArgumentParser:
     )
     corpus.set_defaults(convert=_corpus)
 
+    ebnerd = sources.add_parser(
+        "ebnerd",
+        parents=[output],
+        help="the Ekstra Bladet news dataset (EB-NeRD) as published",
+        description="Convert EB-NeRD. Each split is a folder that holds behaviors.parquet and history.parquet.",
+    )
+    ebnerd.add_argument("--articles", required=True, type=Path, metavar="FILE", help="articles.parquet")
+    ebnerd.add_argument("--train", required=True, type=Path, metavar="DIR", help="e.g. ebnerd_small/train")
+    ebnerd.add_argument("--valid", required=True, type=Path, metavar="DIR", help="e.g. ebnerd_small/validation")
+    ebnerd.add_argument("--test", type=Path, metavar="DIR", help="e.g. ebnerd_testset/test; has no labels")
+    ebnerd.set_defaults(convert=_ebnerd)
+
+    adressa = sources.add_parser(
+        "adressa",
+        parents=[output],
+        help="the Adressa dataset as published",
+        description="Convert Adressa: reading events, which become clicks, and the articles' content. It has no "
+        "impressions: models train on sampled negatives and are evaluated RecBole's way.",
+    )
+    adressa.add_argument("--events", required=True, nargs="+", type=Path, metavar="FILE", help="JSON lines of events")
+    adressa.add_argument("--content", type=Path, metavar="DIR", help="folder of the articles' JSON files, with bodies")
+    adressa.set_defaults(convert=_adressa)
+
     feeds = sources.add_parser(
         "feeds",
         parents=[output],
         help="any other impression log, by a yaml that names its columns",
-        description="Convert an impression log: TSV or CSV files, also .gz or .xz. Give one log that the yaml "
-        "splits by dates (--behaviors), or the files of each split (--train, --valid, --test).",
+        description="Convert an impression log: TSV, CSV or JSON Lines, also .gz, .xz or .zst, or Parquet. Give one "
+        "log that the yaml splits (--behaviors), or the files of each split (--train, --valid, --test).",
     )
     feeds.add_argument("--news", required=True, nargs="+", type=Path, metavar="FILE", help="tables of news")
     feeds.add_argument(
         "--columns", required=True, type=Path, metavar="YAML", help="a copy of properties/dataset/feeds.yaml"
     )
     for name, what in {
-        "behaviors": "the log, to be split by the yaml's dates",
+        "behaviors": "the log, to be split by the yaml's rule",
         "train": "impressions to train on",
         "valid": "impressions that choose the best epoch",
         "test": "impressions to be judged by; may lack labels",

@@ -50,12 +50,39 @@ class ImpressionReader:
         """
         c = self.columns
         wanted = (c.impression_id, c.user_id, c.timestamp, c.history, c.candidates, c.clicked, c.shown)
-        for line, cells in Table(file, c.separator, c.header, c.widths).rows(wanted):
-            try:
-                one = self._impression(cells, split)
-            except ValueError as error:
-                raise InputError(str(error), file, line) from error
-            yield one
+        table = Table(file, c.separator, c.header, c.widths, c.list_separator)
+        for line, cells in table.rows(wanted) if c.item is None else self._gathered(table):
+            one = self._checked(cells, split, file, line)
+            if one is not None:
+                yield one
+
+    def _gathered(self, table: Table) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """Make rows of a log that has one for each news shown: those of an impression, or of a user and a time."""
+        c = self.columns
+        found: dict[tuple[str, ...], tuple[int, tuple[str, ...], list[str], list[str]]] = {}
+        for line, cells in table.rows((c.impression_id, c.user_id, c.timestamp, c.history, c.item, c.label)):
+            *head, item, label = cells
+            if label not in ("0", "1"):
+                what = f"label {label!r} of candidate {item!r}: expected 0 or 1"
+                table.file.faults.report(InputError(what, table.file, line))
+                continue
+            key = (head[0],) if c.impression_id is not None else (head[1], head[2])
+            _, _, clicked, shown = found.setdefault(key, (line, tuple(head), [], []))
+            shown.append(item)
+            if label == "1":
+                clicked.append(item)
+        join = c.list_separator.join
+        for line, before, clicked, shown in found.values():
+            yield line, (*before, "", join(clicked), join(shown))
+
+    def _checked(
+        self, cells: tuple[str, ...], split: str | None, file: TextFile, line: int
+    ) -> tuple[str, Impression] | None:
+        try:
+            return self._impression(cells, split)
+        except ValueError as error:
+            file.faults.report(InputError(str(error), file, line))
+            return None
 
     def _impression(self, cells: tuple[str, ...], split: str | None) -> tuple[str, Impression]:
         impression_id, user, moment, history, candidates, clicked, shown = cells

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -45,6 +46,8 @@ class ImpressionColumns:
     candidates: Column = None
     clicked: Column = None
     shown: Column = None
+    item: Column = None
+    label: Column = None
     time_format: str = "auto"
     list_separator: str = " "
     label_separator: str = "-"
@@ -53,20 +56,49 @@ class ImpressionColumns:
     widths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if (self.candidates is None) == (self.clicked is None or self.shown is None):
-            raise InputError("give either candidates or both clicked and shown")
+        ways = (self.candidates,), (self.clicked, self.shown), (self.item, self.label)
+        given = [way for way in ways if any(column is not None for column in way)]
+        if len(given) != 1 or None in given[0]:
+            raise InputError("give either candidates, or both clicked and shown, or both item and label")
 
 
 @dataclass(frozen=True)
 class SplitDates:
-    """Where validation and test start, for a log that is not split into files."""
+    """How a log that is not split into files is split; the keys of ``split:`` in properties/dataset/feeds.yaml."""
 
     valid_from: Any = None
     test_from: Any = None
+    test_days: float | None = None
+    valid_share: float | None = None
+    seed: int = 2020
 
-    def rule(self) -> Callable[[float], str]:
-        """Return the function from the time of an impression to its split."""
+    def __post_init__(self) -> None:
+        for name, most in (("test_days", float("inf")), ("valid_share", 1.0)):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, (int, float)) and 0 < value < most):
+                raise InputError(f"split: {name} must be a number above 0" + (" and below 1" if most == 1 else ""))
+        if (self.valid_from is None) == (self.valid_share is None) and self.test_days is not None:
+            raise InputError("split: test_days needs valid_share or valid_from")
+        if None not in (self.valid_from, self.valid_share) or None not in (self.test_from, self.test_days):
+            raise InputError("split: give valid_from or valid_share, and test_from or test_days")
+
+    @property
+    def given(self) -> bool:
+        """Whether it says where validation comes from."""
+        return self.valid_from is not None or self.valid_share is not None
+
+    def rule(self, last: float = 0.0) -> Callable[[float], str]:
+        """Return the function from the time of an impression to its split, given the time of the last one.
+
+        With ``valid_share`` the impressions that are validation's are drawn anew by each such function, the same ones.
+        """
         valid, test = (self._seconds(moment) for moment in (self.valid_from, self.test_from))
+        if self.test_days is not None:
+            test = last - self.test_days * 86400
+        if self.valid_share is not None:
+            draw = random.Random(self.seed).random
+            share = self.valid_share
+            return lambda time: "test" if time >= test else "valid" if draw() < share else "train"
         if valid >= test and test < float("inf"):
             raise InputError("split: valid_from must be before test_from")
         return lambda time: "test" if time >= test else "valid" if time >= valid else "train"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from recbole_tinynews.data.converters.faults import Faults
 from recbole_tinynews.data.converters.impressions import ImpressionReader
 from recbole_tinynews.data.converters.mapping import ImpressionColumns, NewsColumns
 from recbole_tinynews.data.converters.news import read_news
@@ -31,7 +32,9 @@ BEHAVIORS = ImpressionColumns(
 )
 
 
-def convert_mind(folder: str | Path, splits: Mapping[str, str | Path], bodies: str | Path | None = None) -> Summary:
+def convert_mind(
+    folder: str | Path, splits: Mapping[str, str | Path], bodies: str | Path | None = None, skip_bad: bool = False
+) -> Summary:
     """Convert MIND.
 
     Parameters
@@ -42,16 +45,20 @@ def convert_mind(folder: str | Path, splits: Mapping[str, str | Path], bodies: s
         The folder or zip of ``train``, ``valid`` and perhaps ``test``; labels may be absent in the last.
     bodies : str or Path, optional
         Table of id and body, or of id, category, title and body, without header.
+    skip_bad : bool
+        Leave broken rows out, and count them.
     """
-    catalog = read_news([TextFile.find(place, "news.tsv") for place in splits.values()], NEWS)
-    unmatched = add_bodies(catalog, TextFile(Path(bodies))) if bodies else 0
+    faults = Faults(skip_bad)
+    catalog = read_news([TextFile.find(place, "news.tsv", faults) for place in splits.values()], NEWS)
+    unmatched = add_bodies(catalog, TextFile(Path(bodies), None, faults)) if bodies else 0
     reader = ImpressionReader(BEHAVIORS, set(catalog))
 
     def read() -> Iterator[tuple[str, Impression]]:
         for split, place in splits.items():
-            yield from reader.read(TextFile.find(place, "behaviors.tsv"), split)
+            yield from reader.read(TextFile.find(place, "behaviors.tsv", faults), split)
 
     summary = write_dataset(folder, catalog.values(), read())
+    summary.notes += faults.notes()
     summary.notes["bodies of news that stand in no news.tsv, left out"] += unmatched
     return summary
 
@@ -64,7 +71,7 @@ def add_bodies(catalog: Mapping[str, News], file: TextFile) -> int:
         if item not in catalog:
             unmatched += 1
         elif catalog[item].body not in ("", body):
-            raise InputError(f"a second, other body of news id {item!r}", file, line)
+            file.faults.report(InputError(f"a second, other body of news id {item!r}", file, line))
         else:
             catalog[item].body = body
     return unmatched

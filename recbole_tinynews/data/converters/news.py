@@ -38,11 +38,12 @@ def read_news(files: Iterable[TextFile], columns: NewsColumns, prefix: bool = Fa
         start = file.path.name.split(".")[0] + "-" if prefix else ""
         for line, cells in Table(file, c.separator, c.header, c.widths).rows(wanted):
             news = News(start + cells[0], *cells[1:])
-            fault = id_fault(news.item_id)
-            if fault:
-                raise InputError(f"news id {news.item_id!r} {fault}", file, line)
-            if catalog.setdefault(news.item_id, news) != news:
+            if fault := id_fault(news.item_id):
+                file.faults.report(InputError(f"news id {news.item_id!r} {fault}", file, line))
+            elif catalog.setdefault(news.item_id, news) != news:
                 before = "{}:{}".format(*places[news.item_id])
-                raise InputError(f"news id {news.item_id!r} stands in {before} with another text", file, line)
-            places.setdefault(news.item_id, (file, line))
+                what = f"news id {news.item_id!r} stands in {before} with another text"
+                file.faults.report(InputError(what, file, line))
+            else:
+                places.setdefault(news.item_id, (file, line))
     return catalog

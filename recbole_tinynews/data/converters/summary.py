@@ -75,6 +75,8 @@ class Summary:
             lines += _aligned(rows)
             users = len(set().union(*(summary.users for summary in self.splits.values())))
             lines.append(f"{users:,} users; .inter: {self.inter_clicks:,} clicks of {self.inter_users:,} users")
+        elif self.inter_clicks:
+            lines.append(f".inter: {self.inter_clicks:,} clicks of {self.inter_users:,} users")
         lines += [f"{what}: {count:,}" for what, count in self.notes.items() if count]
         return "\n".join(lines if any(self.notes.values()) else [*lines, "nothing dropped, nothing changed"])
 

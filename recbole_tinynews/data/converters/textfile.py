@@ -1,4 +1,4 @@
-"""Text files as people have them: plain, gzip, xz or inside a zip; read line by line, never whole."""
+"""Text files as people have them: plain, gzip, xz, zstd or inside a zip; read line by line, never whole."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import pyarrow as pa
+
+from recbole_tinynews.data.converters.faults import Faults
 from recbole_tinynews.errors import InputError
 
 __all__ = ["TextFile"]
 
 _DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile)
-_OPEN: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
+_OPEN: dict[str, Any] = {
+    ".gz": gzip.open,
+    ".xz": lzma.open,
+    ".zst": lambda path: pa.input_stream(pa.OSFile(str(path)), compression="zstd"),
+}
 
 
 def _buffered(stream: Any) -> IO[bytes]:
@@ -33,28 +40,31 @@ class TextFile:
     Parameters
     ----------
     path : Path
-        The file; ``.gz`` and ``.xz`` are decompressed on the fly.
+        The file; ``.gz``, ``.xz`` and ``.zst`` are decompressed on the fly.
     member : str, optional
         Name inside ``path`` if that is a zip.
+    faults : Faults
+        What happens to a broken line.
     """
 
     path: Path
     member: str | None = None
+    faults: Faults = field(default_factory=Faults, compare=False)
 
     @classmethod
-    def find(cls, place: str | Path, name: str) -> TextFile:
-        """Return the file ``name`` (or ``name.gz``, ``name.xz``) of a folder, or the one anywhere in a zip.
+    def find(cls, place: str | Path, name: str, faults: Faults | None = None) -> TextFile:
+        """Return the file ``name`` (or ``name.gz`` and the like) of a folder, or the one anywhere in a zip.
 
         Raises
         ------
         InputError
             If there is none.
         """
-        place = Path(place)
+        place, faults = Path(place), faults or Faults()
         if place.is_dir():
-            for suffix in ("", ".gz", ".xz"):
+            for suffix in ("", *_OPEN):
                 if (place / (name + suffix)).is_file():
-                    return cls(place / (name + suffix))
+                    return cls(place / (name + suffix), None, faults)
             raise InputError(f"no {name} (or {name}.gz) in this folder", place)
         if not place.is_file():
             raise InputError("no such folder or zip file", place)
@@ -64,7 +74,7 @@ class TextFile:
             members = [m for m in archive.namelist() if Path(m).name == name and not m.startswith("__MACOSX")]
         if len(members) != 1:
             raise InputError(f"expected one {name} in this zip, found {len(members)}", place)
-        return cls(place, members[0])
+        return cls(place, members[0], faults)
 
     def __str__(self) -> str:
         return str(self.path if self.member is None else self.path / self.member)
@@ -81,7 +91,9 @@ class TextFile:
         try:
             with self._open() as stream:
                 for number, raw in enumerate(stream, 1):
-                    yield number, self._decode(raw, number)
+                    text = self._decode(raw, number)
+                    if text is not None:
+                        yield number, text
         except _DAMAGED as error:
             raise InputError(f"the compressed file is damaged or cut off ({error})", self, number + 1) from error
         except OSError as error:
@@ -101,15 +113,17 @@ class TextFile:
             with open(self.path, "rb") as stream:
                 yield stream
 
-    def _decode(self, raw: bytes, number: int) -> str:
+    def _decode(self, raw: bytes, number: int) -> str | None:
+        """Text of a line; None if it is broken and left out."""
         if b"\0" in raw:
-            raise InputError("holds a NUL byte: not a UTF-8 text file, or damaged", self, number)
+            self.faults.report(InputError("holds a NUL byte: not a UTF-8 text file, or damaged", self, number))
+            return None
         try:
             text = raw.decode()
         except UnicodeDecodeError as error:
-            raise InputError(
-                f"not UTF-8: byte 0x{raw[error.start]:02x} at column {error.start + 1}", self, number
-            ) from error
+            what = f"not UTF-8: byte 0x{raw[error.start]:02x} at column {error.start + 1}"
+            self.faults.report(InputError(what, self, number))
+            return None
         if number == 1:
             text = text.removeprefix("\ufeff")
         return text.removesuffix("\n").removesuffix("\r")

@@ -6,6 +6,8 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TextIO
 
@@ -30,6 +32,7 @@ def write_dataset(
     news: Iterable[News],
     impressions: Iterable[tuple[str, Impression]] = (),
     use_histories: bool = True,
+    clicks: Iterable[tuple[str, str, float]] = (),
 ) -> Summary:
     """Write the atomic files of one dataset.
 
@@ -47,6 +50,8 @@ def write_dataset(
     use_histories : bool, default True
         Whether histories tell of clicks that ``.inter`` should know. False if they only repeat clicked
         candidates of this log, which then might be those of validation or test impressions.
+    clicks : iterable of (str, str, float)
+        User, item and time, each pair once: of a source without impressions.
 
     Returns
     -------
@@ -62,7 +67,7 @@ def write_dataset(
     summary = Summary(str(folder))
     with _staging(folder) as staging, ExitStack() as files:
         _write_news(staging, news, summary)
-        clicks = ClickLog()
+        click_log = ClickLog()
         logs: dict[str, TextIO] = {}
         for split, impression in impressions:
             if split not in logs:
@@ -71,11 +76,17 @@ def write_dataset(
             history = " ".join(impression.history)
             summary.splits[split].add(impression)
             logs[split].write(_impression_line(impression, history, summary.splits[split].impressions))
-            clicks.add(split, impression, history if use_histories else "")
+            click_log.add(split, impression, history if use_histories else "")
         if logs:
             if "train" not in logs:
                 raise InputError("no train impressions: all are of the validation or test days")
-            _write_inter(staging, clicks, summary)
+            _write_inter(staging, click_log.users(), summary)
+            summary.notes["clicks on a news the user had clicked before, not repeated in .inter"] += click_log.repeated
+        else:
+            of_users = groupby(clicks, key=itemgetter(0))
+            users = ((user, [(item, time) for _, item, time in rows]) for user, rows in of_users)
+            if (first := next(users, None)) is not None:
+                _write_inter(staging, chain([first], users), summary)
         summary.splits = {split: summary.splits[split] for split in SPLITS if split in summary.splits}
     return summary
 
@@ -131,10 +142,9 @@ def _impression_line(one: Impression, history: str, row: int) -> str:
     return f"{one.impression_id or row}\t{one.user_id}\t{one.time:.15g}\t{lists}\n"
 
 
-def _write_inter(folder: Path, clicks: ClickLog, summary: Summary) -> None:
+def _write_inter(folder: Path, users: Iterable[tuple[str, list[tuple[str, float]]]], summary: Summary) -> None:
     with _create(folder, "inter", INTER_HEADER) as inter:
-        for user, known in clicks.users():
+        for user, known in users:
             inter.write("".join(f"{user}\t{item}\t{time:.15g}\n" for item, time in known))
             summary.inter_users += 1
             summary.inter_clicks += len(known)
-    summary.notes["clicks on a news the user had clicked before, not repeated in .inter"] += clicks.repeated

@@ -41,8 +41,8 @@ def test_dates_split_at_their_first_moment(tmp_path):
         (GOOD + "news2: {}", "unknown key 'news2'; did you mean 'news'"),
         (GOOD.replace("title: t", "titel: t"), "news: unknown key 'titel'; did you mean 'title'"),
         (GOOD.replace(", title: t", ""), "news: missing 1 required .*'title'"),
-        (GOOD.replace(", candidates: c", ""), "either candidates or both clicked and shown"),
-        (GOOD.replace("candidates: c", "candidates: c, clicked: a, shown: b"), "either candidates or both"),
+        (GOOD.replace(", candidates: c", ""), "either candidates, or both clicked and shown"),
+        (GOOD.replace("candidates: c", "candidates: c, clicked: a, shown: b"), "either candidates, or both"),
         (GOOD.replace("candidates: c", "candidates: c, separator: 5"), "separator must be text"),
         (GOOD.replace("title: t", "title: t, separator: '||'"), "separator must be one character"),
         ("news: {item_id: id, title: t}", "missing 1 required .*'impressions'"),
@@ -56,7 +56,15 @@ def test_a_wrong_mapping_is_told_in_one_line(tmp_path, text, message):
 
 @pytest.mark.parametrize(
     ("dates", "message"),
-    [("valid_from: soon", "bad date 'soon'"), ("valid_from: 2020-01-02, test_from: 2020-01-01", "before test_from")],
+    [
+        ("valid_from: soon", "bad date 'soon'"),
+        ("valid_from: 2020-01-02, test_from: 2020-01-01", "before test_from"),
+        ("valid_share: 1.5", "valid_share must be a number above 0 and below 1"),
+        ("test_days: x, valid_share: 0.2", "test_days must be a number above 0"),
+        ("test_days: 7", "test_days needs valid_share or valid_from"),
+        ("valid_from: 2020-01-02, valid_share: 0.2", "give valid_from or valid_share"),
+        ("valid_share: 0.2, test_from: 2020-01-01, test_days: 3", "test_from or test_days"),
+    ],
 )
 def test_wrong_dates_are_told(tmp_path, dates, message):
     with pytest.raises(InputError, match=message):
