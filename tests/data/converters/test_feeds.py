@@ -180,8 +180,8 @@ def test_a_key_or_column_that_is_not_there_is_named(tmp_path):
                 FeedsMapping(NEWS, columns, SplitDates("1970-01-02")),
             )  # fmt: skip
     (tmp_path / "log.parquet").write_text("no")
+    mapping = FeedsMapping(NEWS, COLUMNS, SplitDates("1970-01-02"))
     with pytest.raises(InputError, match=r"log.parquet: not a Parquet file"):
-        mapping = FeedsMapping(NEWS, COLUMNS, SplitDates("1970-01-02"))
         convert_feeds(tmp_path / "d", news, {"": [tmp_path / "log.parquet"]}, mapping)
     assert not (tmp_path / "d").exists()
 
