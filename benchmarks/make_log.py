@@ -1,7 +1,7 @@
 """``python -m benchmarks.make_log``: a made-up log of MIND-large's shape, to measure conversion and loading with.
 
-2.2 million training impressions of 700,000 users with 37 candidates each, histories of 33 clicks, 100,000 news; ``--scale``
-makes it smaller. The files have MIND's form.
+2.2 million training impressions of 700,000 users with 37 candidates each, histories of 33 clicks, 100,000 news;
+``--scale`` makes it smaller. The files have MIND's form.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """``python -m benchmarks.recbole_models``: every model of RecBole on the same impressions, for one epoch.
 
-Writes results/recbole-models.md: what each model gives, or RecBole's own reason why it does not.
+Writes results/recbole-models.md: what each model gives, or RecBole's own reason why it does not; and whether scoring all
+items of a user and picking the candidates gives what scoring each candidate by itself gives.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+from recbole.model.abstract_recommender import AbstractRecommender
 from tabulate import tabulate
 from tqdm.auto import tqdm
 
+from recbole_tinynews import Recommender
 from recbole_tinynews.evaluator import METRICS
 from recbole_tinynews.registry import OUR_MODELS, model_names
 
@@ -39,7 +43,7 @@ def try_model(name: str, options: argparse.Namespace, scratch: Path) -> tuple[st
     result = scratch / f"{name}.json"
     command = [sys.executable, "run_recbole.py", f"--model={name}", f"--dataset={options.dataset}"]
     command += [f"--data_path={options.data_path}", "--epochs=1", "--show_progress=False", "--state=ERROR"]
-    command += [f"--checkpoint_dir={scratch / 'saved'}", f"--result_file={result}", *options.settings]
+    command += [f"--checkpoint_dir={scratch / name}", f"--result_file={result}", *options.settings]
     started = time.perf_counter()
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=options.timeout, env=os.environ)
@@ -51,6 +55,22 @@ def try_model(name: str, options: argparse.Namespace, scratch: Path) -> tuple[st
         return (lines[-1] if lines else f"exit code {run.returncode}").removeprefix("error: ")[:160], {}, seconds
     metrics = json.loads(result.read_text(encoding="utf-8"))["test_result"]
     return "ok" if all(map(math.isfinite, metrics.values())) else "not finite", metrics, seconds
+
+
+def two_ways(folder: Path) -> str:
+    """Score impressions with a run's checkpoint in both ways; return the largest difference, as a part of the scores."""
+    (checkpoint,) = folder.glob("*.pth")
+    recommender = Recommender.load(checkpoint, full_sort_scores=True)
+    if type(recommender.model).full_sort_predict is AbstractRecommender.full_sort_predict:
+        return "one way"
+    log = recommender.impressions("valid")
+    together = recommender.score(log)
+    recommender.config["full_sort_scores"] = False
+    try:
+        alone = recommender.score(log)
+    except NotImplementedError:
+        return "one way"
+    return f"{np.abs(together - alone).max() / max(np.abs(together).max(), 1e-12):.0e}"
 
 
 def main() -> None:
@@ -67,14 +87,19 @@ def main() -> None:
             family = next(family for family, names in by_family.items() if name in names)
             state, metrics, seconds = try_model(name, options, Path(scratch))
             values = [f"{metrics[metric]:.4f}" if metric in metrics else "" for metric in METRICS]
-            rows.append([name, family.replace("_", "-"), state.replace("|", "/"), *values, f"{seconds:.0f}"])
+            try:
+                both = two_ways(Path(scratch) / name) if state == "ok" else ""
+            except Exception as error:
+                both = str(error).splitlines()[0][:80]
+            rows.append([name, family.replace("_", "-"), state.replace("|", "/"), *values, both, f"{seconds:.0f}"])
     good = sum(row[2] == "ok" for row in rows)
-    head = ["model", "family", "state", *METRICS, "seconds"]
+    head = ["model", "family", "state", *METRICS, "two ways differ by", "seconds"]
     text = f"""# RecBole's models on impressions
 
 `python -m benchmarks.recbole_models`: each model with RecBole's own settings, one epoch on `{options.dataset}`, and
 what it reaches on the test impressions. One epoch ranks no models; the table shows that they run. {good} of {len(rows)}
-give finite metrics; the others say why not. Seconds include the start of a process.
+give finite metrics; the others say why not. Two ways: all items of a user scored at once, or each candidate by itself; the
+largest difference of validation scores, as a part of the largest score. Seconds include the start of a process.
 
 {tabulate(rows, head, tablefmt="pipe", disable_numparse=True)}
 """

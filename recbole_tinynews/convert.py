@@ -9,6 +9,7 @@ from pathlib import Path
 
 from recbole_tinynews.data.converters.adressa import convert_adressa
 from recbole_tinynews.data.converters.corpus import convert_corpus
+from recbole_tinynews.data.converters.download import MIND_HOST, fetch_mind
 from recbole_tinynews.data.converters.ebnerd import convert_ebnerd
 from recbole_tinynews.data.converters.feeds import convert_feeds
 from recbole_tinynews.data.converters.mapping import FeedsMapping
@@ -45,6 +46,12 @@ def _folder(options: argparse.Namespace) -> Path:
 def _mind(options: argparse.Namespace, folder: Path) -> Summary:
     places = {"train": options.train, "valid": options.valid, "test": options.test}
     given = {split: place for split, place in places.items() if place}
+    if options.download:
+        if given:
+            raise InputError("give either --download, or --train and --valid")
+        given = dict(fetch_mind(options.download, options.output / f"mind-{options.download}-raw", options.mirror))
+    elif not (options.train and options.valid):
+        raise InputError("give --train and --valid, or --download small")
     return convert_mind(folder, given, options.bodies, options.skip_bad)
 
 
@@ -96,9 +103,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Convert MIND. Each split is the folder or zip that holds news.tsv and behaviors.tsv "
         "(in a folder also as .gz). Without --test the valid split also serves as test split.",
     )
-    mind.add_argument("--train", required=True, type=Path, metavar="DIR|ZIP", help="e.g. MINDsmall_train.zip")
-    mind.add_argument("--valid", required=True, type=Path, metavar="DIR|ZIP", help="e.g. MINDsmall_dev.zip")
+    mind.add_argument("--train", type=Path, metavar="DIR|ZIP", help="e.g. MINDsmall_train.zip")
+    mind.add_argument("--valid", type=Path, metavar="DIR|ZIP", help="e.g. MINDsmall_dev.zip")
     mind.add_argument("--test", type=Path, metavar="DIR|ZIP", help="e.g. MINDlarge_test.zip; may lack labels")
+    mind.add_argument(
+        "--download",
+        choices=["small", "large"],
+        help="fetch the published archives instead (MIND is for non-commercial research: see its licence)",
+    )
+    mind.add_argument("--mirror", default=MIND_HOST, metavar="URL", help="where the archives are, if elsewhere")
     mind.add_argument(
         "--bodies",
         type=Path,
