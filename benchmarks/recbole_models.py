@@ -1,7 +1,7 @@
 """``python -m benchmarks.recbole_models``: every model of RecBole on the same impressions, for one epoch.
 
-Writes results/recbole-models.md: what each model gives, or RecBole's own reason why it does not; and whether scoring all
-items of a user and picking the candidates gives what scoring each candidate by itself gives.
+Writes results/recbole-models.md: what each model gives, or RecBole's own reason why it does not; and whether scoring
+all items of a user and picking the candidates gives what scoring each candidate by itself gives.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def try_model(name: str, options: argparse.Namespace, scratch: Path) -> tuple[st
 
 
 def two_ways(folder: Path) -> str:
-    """Score impressions with a run's checkpoint in both ways; return the largest difference, as a part of the scores."""
+    """Score impressions with a run's checkpoint in both ways; return the largest difference, as a part of them."""
     (checkpoint,) = folder.glob("*.pth")
     recommender = Recommender.load(checkpoint, full_sort_scores=True)
     if type(recommender.model).full_sort_predict is AbstractRecommender.full_sort_predict:
@@ -98,8 +98,8 @@ def main() -> None:
 
 `python -m benchmarks.recbole_models`: each model with RecBole's own settings, one epoch on `{options.dataset}`, and
 what it reaches on the test impressions. One epoch ranks no models; the table shows that they run. {good} of {len(rows)}
-give finite metrics; the others say why not. Two ways: all items of a user scored at once, or each candidate by itself; the
-largest difference of validation scores, as a part of the largest score. Seconds include the start of a process.
+give finite metrics; the others say why not. Two ways: all items of a user scored at once, or each candidate by itself;
+the largest difference of validation scores, as a part of the largest score. Seconds include the start of a process.
 
 {tabulate(rows, head, tablefmt="pipe", disable_numparse=True)}
 """

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
+from math import inf
+from operator import itemgetter
 
+from recbole_tinynews.data.converters.blocks import ImpressionBlock
 from recbole_tinynews.data.converters.records import Impression
 
 __all__ = ["ClickLog"]
@@ -38,20 +42,38 @@ class ClickLog:
             if user not in self._first_valid or time < self._first_valid[user][0]:
                 self._first_valid[user] = time, history
 
+    def add_block(self, split: str, block: ImpressionBlock) -> None:
+        """Take what may be known of many impressions."""
+        if split == "train":
+            times = block.times.tolist()
+            for row, item in block.clicked:
+                self._clicks.setdefault(block.users[row], []).append((times[row], item))
+            for user, time, history in zip(block.users, times, block.histories, strict=True):
+                seen = self._histories.setdefault(user, {})
+                seen[history] = min(time, seen.get(history, inf))
+        elif split == "valid":
+            self._valid_start = min(float(block.times.min()), self._valid_start)
+            for user, time, history in zip(block.users, block.times.tolist(), block.histories, strict=True):
+                if user not in self._first_valid or time < self._first_valid[user][0]:
+                    self._first_valid[user] = time, history
+
     def users(self) -> Iterator[tuple[str, list[tuple[str, float]]]]:
         """Yield each user with his clicks, (item, time) in order of time."""
         for user in dict.fromkeys((*self._histories, *self._first_valid)):
             # at the same time the history (False) comes before the click (True)
-            events = [(time, False, history.split()) for history, time in self._histories.get(user, {}).items()]
-            events += [(time, True, [item]) for time, item in self._clicks.get(user, ())]
-            events.sort(key=lambda event: event[:2])
-            if user in self._first_valid:
-                events.append((self._valid_start, False, self._first_valid[user][1].split()))
+            events = [(time, False, history) for history, time in self._histories.get(user, {}).items()]
+            events += [(time, True, item) for time, item in self._clicks.get(user, ())]
+            events.sort(key=itemgetter(0, 1))
+            if user in self._first_valid and self._first_valid[user][1] not in self._histories.get(user, ()):
+                events.append((self._valid_start, False, self._first_valid[user][1]))
             times: dict[str, float] = {}
-            for time, clicked, items in events:
-                new = [item for item in dict.fromkeys(items) if item not in times]
-                self.repeated += clicked and not new
-                for back, item in enumerate(reversed(new), 1):
-                    times[item] = time if clicked else time - back
+            for time, clicked, text in events:
+                if not clicked:
+                    new = [item for item in dict.fromkeys(text.split()) if item not in times]
+                    times.update(zip(new, count(time - len(new)), strict=False))
+                elif text in times:
+                    self.repeated += 1
+                else:
+                    times[text] = time
             if times:
-                yield user, sorted(times.items(), key=lambda click: click[1])
+                yield user, sorted(times.items(), key=itemgetter(1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from recbole_tinynews.data.converters.blocks import ImpressionBlock, read_blocks
 from recbole_tinynews.data.converters.faults import Faults
 from recbole_tinynews.data.converters.impressions import ImpressionReader
 from recbole_tinynews.data.converters.mapping import ImpressionColumns, NewsColumns
@@ -53,9 +54,9 @@ def convert_mind(
     unmatched = add_bodies(catalog, TextFile(Path(bodies), None, faults)) if bodies else 0
     reader = ImpressionReader(BEHAVIORS, set(catalog))
 
-    def read() -> Iterator[tuple[str, Impression]]:
+    def read() -> Iterator[tuple[str, ImpressionBlock | Impression]]:
         for split, place in splits.items():
-            yield from reader.read(TextFile.find(place, "behaviors.tsv", faults), split)
+            yield from read_blocks(TextFile.find(place, "behaviors.tsv", faults), split, reader)
 
     summary = write_dataset(folder, catalog.values(), read())
     summary.notes += faults.notes()

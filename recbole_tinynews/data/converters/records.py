@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-__all__ = ["Impression", "News", "clean", "id_fault"]
+__all__ = ["RESERVED", "Impression", "News", "clean", "id_fault"]
 
 # All that some reader of lines or columns takes for a line's or a column's end, and what no one can see.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ID = re.compile(r'[^\s"\x00-\x1f\x7f-\x9f]+')
 # RecBole's reader takes these for missing values (and [PAD] for itself), and would lose their rows.
-_RESERVED = {"[PAD]", "#N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"}
-_RESERVED |= {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
+RESERVED = {"[PAD]", "#N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"}
+RESERVED |= {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 
 
 @dataclass
@@ -71,4 +71,4 @@ def id_fault(text: str) -> str | None:
         return "is empty"
     if not _ID.fullmatch(text):
         return "holds a space, a quote or a control character"
-    return "is a word that RecBole's reader takes for a missing value" if text in _RESERVED else None
+    return "is a word that RecBole's reader takes for a missing value" if text in RESERVED else None

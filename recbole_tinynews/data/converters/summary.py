@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from recbole_tinynews.data.converters.blocks import ImpressionBlock
 from recbole_tinynews.data.converters.records import Impression
 
 __all__ = ["SplitSummary", "Summary"]
@@ -43,6 +46,20 @@ class SplitSummary:
         self.unlabelled += not labelled
         self.without_click += labelled and not clicks
         self.without_non_click += labelled and clicks == shown
+
+    def add_block(self, block: ImpressionBlock) -> None:
+        """Count many impressions; all have labels."""
+        rows = np.repeat(np.arange(len(block.lengths)), block.lengths)
+        clicks = np.bincount(rows[block.labels], minlength=len(block.lengths))
+        self.impressions += len(block.lengths)
+        self.users.update(block.users)
+        self.candidates += int(block.lengths.sum())
+        self.clicks += int(clicks.sum())
+        self.history_clicks += int(block.history_lengths.sum())
+        self.longest_history = max(self.longest_history, int(block.history_lengths.max()))
+        self.empty_histories += int((block.history_lengths == 0).sum())
+        self.without_click += int((clicks == 0).sum())
+        self.without_non_click += int((clicks == block.lengths).sum())
 
     def cells(self) -> list[str]:
         """Return the numbers as they are printed: counts, the mean length of a history, more counts."""

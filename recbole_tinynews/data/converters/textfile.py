@@ -7,7 +7,7 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,18 +87,36 @@ class TextFile:
         InputError
             If the file is missing, empty, cut off, not UTF-8, or holds a NUL byte.
         """
-        number = 0
+        return self.numbered(self._parts(lambda stream: stream), 1)
+
+    def numbered(self, lines: Iterable[bytes], first: int) -> Iterator[tuple[int, str]]:
+        """Yield number and text of lines, of which the first has the given number."""
+        for number, raw in enumerate(lines, first):
+            text = self._decode(raw, number)
+            if text is not None:
+                yield number, text
+
+    def blocks(self, size: int) -> Iterator[bytes]:
+        """Yield the file in blocks of whole lines, of about so many bytes; errors as for :meth:`lines`."""
+
+        def cut(stream: IO[bytes]) -> Iterator[bytes]:
+            while block := stream.read(size):
+                yield block + stream.readline()
+
+        return self._parts(cut)
+
+    def _parts(self, cut: Callable[[IO[bytes]], Iterable[bytes]]) -> Iterator[bytes]:
+        number, part = 0, b""
         try:
             with self._open() as stream:
-                for number, raw in enumerate(stream, 1):
-                    text = self._decode(raw, number)
-                    if text is not None:
-                        yield number, text
+                for part in cut(stream):
+                    yield part
+                    number += part.count(b"\n")
         except _DAMAGED as error:
             raise InputError(f"the compressed file is damaged or cut off ({error})", self, number + 1) from error
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror or error})", self) from error
-        if number == 0:
+        if number == 0 and not part:
             raise InputError("the file is empty", self)
 
     @contextmanager

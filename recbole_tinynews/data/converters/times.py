@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import lru_cache
 
-__all__ = ["MIND_TIME", "time_parser"]
+__all__ = ["MIND_TIME", "midnight", "time_parser"]
 
 MIND_TIME = "mind"
 _MIND = re.compile(r"(\d{1,2}/\d{1,2}/\d{4}) (\d{1,2}):(\d\d):(\d\d) ([AP])M", re.ASCII)
@@ -41,7 +41,8 @@ def _seconds(moment: datetime) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _midnight(day: str) -> float:
+def midnight(day: str) -> float:
+    """Unix seconds of the start of a day such as 11/9/2019."""
     return _seconds(datetime.strptime(day, "%m/%d/%Y"))
 
 
@@ -54,7 +55,7 @@ def _mind(text: str) -> float:
     hour, minute, second = int(match[2]), int(match[3]), int(match[4])
     if not (1 <= hour <= 12 and minute < 60 and second < 60):
         raise ValueError("no such time of day")
-    return _midnight(day) + (hour % 12 + 12 * (half == "P")) * 3600 + minute * 60 + second
+    return midnight(day) + (hour % 12 + 12 * (half == "P")) * 3600 + minute * 60 + second
 
 
 def _auto(text: str) -> float:

@@ -11,6 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TextIO
 
+from recbole_tinynews.data.converters.blocks import ImpressionBlock
 from recbole_tinynews.data.converters.clicks import ClickLog
 from recbole_tinynews.data.converters.records import Impression, News, clean
 from recbole_tinynews.data.converters.summary import SplitSummary, Summary
@@ -30,7 +31,7 @@ __all__ = ["write_dataset"]
 def write_dataset(
     folder: str | Path,
     news: Iterable[News],
-    impressions: Iterable[tuple[str, Impression]] = (),
+    impressions: Iterable[tuple[str, Impression | ImpressionBlock]] = (),
     use_histories: bool = True,
     clicks: Iterable[tuple[str, str, float]] = (),
 ) -> Summary:
@@ -45,8 +46,9 @@ def write_dataset(
         The dataset's folder; its name is the dataset's name.
     news : iterable of News
         All news, each id once.
-    impressions : iterable of (str, Impression)
-        Split and impression, in any order of splits. Without any only ``.news`` and ``.item`` are written.
+    impressions : iterable of (str, Impression or ImpressionBlock)
+        Split and impression, or many of them, in any order of splits. Without any only ``.news`` and ``.item`` are
+        written.
     use_histories : bool, default True
         Whether histories tell of clicks that ``.inter`` should know. False if they only repeat clicked
         candidates of this log, which then might be those of validation or test impressions.
@@ -73,6 +75,11 @@ def write_dataset(
             if split not in logs:
                 logs[split] = files.enter_context(_create(staging, f"{split}.imp", IMPRESSION_HEADER))
                 summary.splits[split] = SplitSummary()
+            if isinstance(impression, ImpressionBlock):
+                summary.splits[split].add_block(impression)
+                logs[split].write(impression.lines)
+                click_log.add_block(split, impression)
+                continue
             history = " ".join(impression.history)
             summary.splits[split].add(impression)
             logs[split].write(_impression_line(impression, history, summary.splits[split].impressions))
@@ -145,6 +152,8 @@ def _impression_line(one: Impression, history: str, row: int) -> str:
 def _write_inter(folder: Path, users: Iterable[tuple[str, list[tuple[str, float]]]], summary: Summary) -> None:
     with _create(folder, "inter", INTER_HEADER) as inter:
         for user, known in users:
-            inter.write("".join(f"{user}\t{item}\t{time:.15g}\n" for item, time in known))
+            items, times = zip(*known, strict=True)
+            texts = map(str, map(int, times)) if all(map(float.is_integer, times)) else map("{:.15g}".format, times)
+            inter.write(f"{user}\t" + f"\n{user}\t".join(map("\t".join, zip(items, texts, strict=True))) + "\n")
             summary.inter_users += 1
             summary.inter_clicks += len(known)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_tinynews.data.converters.records import _RESERVED, clean, id_fault
+from recbole_tinynews.data.converters.records import RESERVED, clean, id_fault
 
 
 @given(st.text())
@@ -26,4 +26,4 @@ def test_ids_that_would_be_lost_in_recbole_are_refused(text):
 
 def test_every_word_that_the_hosts_reader_drops_is_reserved():
     words = set(pd._libs.parsers.STR_NA_VALUES) - {""}
-    assert {word for word in words if " " not in word} <= _RESERVED
+    assert {word for word in words if " " not in word} <= RESERVED
