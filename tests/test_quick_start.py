@@ -54,10 +54,11 @@ def test_the_result_file_has_the_documented_keys_and_lies_beside_the_checkpoint(
 
 def test_the_last_lines_are_a_table_of_the_test_metrics_and_where_the_result_lies(tiny, capsys):
     assert main(["--model=Pop", "--dataset=tiny", "--state=error", "--result_file=out.json"]) == 0
-    *_, names, values, _, place = capsys.readouterr().out.splitlines()
+    *_, names, values, _, checkpoint, place = capsys.readouterr().out.splitlines()
     metrics = json.loads(Path("out.json").read_text())["test_result"]
     assert names.split() == ["model", "dataset", *METRICS]
     assert values.split() == ["Pop", "tiny", *(f"{value:.4f}" for value in metrics.values())]
+    assert Path(checkpoint.removeprefix("checkpoint: ")).exists()
     assert place == "result: out.json"
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from recbole.data.dataset import Dataset
+from typing import Any
 
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.schema import atomic_file
@@ -19,13 +18,13 @@ def has_impressions(data_path: str | Path) -> bool:
     return any(atomic_file(data_path, f"{split}.imp").exists() for split in ("valid", "test"))
 
 
-def load_impressions(dataset: Dataset, split: str) -> ImpressionLog | None:
+def load_impressions(dataset: Any, split: str) -> ImpressionLog | None:
     """Load the impressions of a split in the ids of a RecBole dataset.
 
     Parameters
     ----------
-    dataset : recbole.data.dataset.Dataset
-        Any dataset that RecBole has read from the folder.
+    dataset : Dataset or IdDataset
+        Any dataset that RecBole has read from the folder, or its ids alone.
     split : {"train", "valid", "test"}
         The split.
 

@@ -14,6 +14,8 @@ from tempfile import mkdtemp
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from recbole_tinynews.data.ragged import Ragged, places
 from recbole_tinynews.data.schema import IMPRESSION_HEADER, Columns
@@ -90,7 +92,7 @@ class ImpressionLog:
 
     @classmethod
     def _parse(cls, path: Path, user_ids: Mapping[str, int], item_ids: Mapping[str, int]) -> ImpressionLog:
-        items = pd.Series(item_ids, dtype=np.int64)
+        items = pa.array(list(item_ids), pa.string()), np.fromiter(item_ids.values(), np.int32, len(item_ids))
         users = pd.Series(user_ids, dtype=np.int64)
         parts = [_parse_rows(rows, path, users, items) for rows in _read(path)]
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
@@ -206,7 +208,9 @@ def _strictly(reader: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         yield rows
 
 
-def _parse_rows(rows: pd.DataFrame, path: Path, users: pd.Series, items: pd.Series) -> tuple[np.ndarray, ...]:
+def _parse_rows(
+    rows: pd.DataFrame, path: Path, users: pd.Series, items: tuple[pa.Array, np.ndarray]
+) -> tuple[np.ndarray, ...]:
     if rows.empty:
         raise InputError("there are no impressions below the header", path=path)
     first_line = rows.index[0] + 2  # the header is line 1
@@ -217,16 +221,18 @@ def _parse_rows(rows: pd.DataFrame, path: Path, users: pd.Series, items: pd.Seri
     bad = np.flatnonzero((shown_lengths == 0) | ((label_lengths != shown_lengths) & (label_lengths != 0)))
     if len(bad):
         raise InputError("expected candidates and one label for each of them", path=path, line=int(first_line + bad[0]))
-    for row, text in enumerate(rows[Columns.Labels]):
-        if not {"0", "1"}.issuperset(text.split()):
-            raise InputError(f"labels must be 0 or 1, found {text!r}", path=path, line=int(first_line + row))
+    wrong = np.flatnonzero(~np.asarray(pc.is_in(label_tokens, value_set=pa.array(["0", "1"]))))
+    if len(wrong):
+        row = int(np.searchsorted(np.cumsum(label_lengths), wrong[0], side="right"))
+        found = rows[Columns.Labels].iloc[row]
+        raise InputError(f"labels must be 0 or 1, found {found!r}", path=path, line=int(first_line + row))
     times = pd.to_numeric(rows[Columns.Time], errors="coerce").to_numpy(dtype=np.float64)
     if np.isnan(times).any():
         row = int(np.flatnonzero(np.isnan(times))[0])
         found = rows[Columns.Time].iloc[row]
         raise InputError(f"expected seconds as a time, found {found!r}", path=path, line=int(first_line + row))
     labels = np.full(len(shown), _UNKNOWN_LABEL, dtype=np.int8)
-    labels[np.repeat(label_lengths > 0, shown_lengths)] = np.array(label_tokens, dtype=np.int8)
+    labels[np.repeat(label_lengths > 0, shown_lengths)] = np.asarray(pc.equal(label_tokens, "1"))
 
     return (
         rows[Columns.Impression].to_numpy(dtype=str),
@@ -240,20 +246,26 @@ def _parse_rows(rows: pd.DataFrame, path: Path, users: pd.Series, items: pd.Seri
     )
 
 
-def _split(column: pd.Series) -> tuple[list[str], np.ndarray]:
+def _split(column: pd.Series) -> tuple[pa.Array, np.ndarray]:
     """Tokens of all rows, and how many each row has."""
-    rows = [text.split() for text in column]
-    return [token for row in rows for token in row], np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+    texts = pc.utf8_trim_whitespace(pa.array(column, pa.large_string()))
+    rows = pc.utf8_split_whitespace(texts)
+    empty = np.asarray(pc.equal(texts, ""))  # split into one empty token
+    tokens = pc.list_flatten(rows)
+    return tokens.filter(pc.not_equal(tokens, "")), np.diff(rows.offsets) * ~empty
 
 
-def _numbers(tokens: list[str], lengths: np.ndarray, items: pd.Series, path: Path, first_line: int) -> np.ndarray:
-    numbers = items.reindex(tokens, fill_value=-1).to_numpy(dtype=np.int32)
-    missing = np.flatnonzero(numbers < 0)
-    if len(missing):
-        line = first_line + int(np.searchsorted(np.cumsum(lengths), missing[0], side="right"))
+def _numbers(
+    tokens: pa.Array, lengths: np.ndarray, items: tuple[pa.Array, np.ndarray], path: Path, first_line: int
+) -> np.ndarray:
+    names, numbers = items
+    place = pc.index_in(tokens, value_set=names.cast(tokens.type))
+    if place.null_count:
+        missing = int(np.flatnonzero(np.asarray(place.is_null()))[0])
+        line = first_line + int(np.searchsorted(np.cumsum(lengths), missing, side="right"))
         raise InputError(
-            f"news {tokens[missing[0]]!r} is not in the dataset (a filter of the config may have removed it)",
+            f"news {tokens[missing].as_py()!r} is not in the dataset (a filter of the config may have removed it)",
             path=path,
             line=line,
         )
-    return numbers
+    return numbers[np.asarray(place)]

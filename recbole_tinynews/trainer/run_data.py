@@ -16,6 +16,7 @@ from recbole.sampler import KGSampler, RepeatableSampler, Sampler
 from recbole.utils import FeatureSource, FeatureType, ModelType
 
 from recbole_tinynews.data.dataset import load_impressions
+from recbole_tinynews.data.ids import IdDataset, id_dataset
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.impression_negatives import ImpressionNegatives
 from recbole_tinynews.data.schema import atomic_file
@@ -31,7 +32,7 @@ class RunData:
 
     Parameters
     ----------
-    dataset : Dataset
+    dataset : Dataset or IdDataset
         What a model is built with.
     clicks : ndarray of int64, shape (items,)
         How often each news was clicked in ``D.inter``.
@@ -39,7 +40,7 @@ class RunData:
         RecBole's loaders, or impressions.
     """
 
-    dataset: Dataset
+    dataset: Dataset | IdDataset
     clicks: np.ndarray
     train: Any
     valid: Any
@@ -49,7 +50,8 @@ class RunData:
 def load_data(config: Config) -> RunData:
     """Read a dataset.
 
-    With impressions, validation and test are these. Of RecBole's models, context-aware ones train on all candidates of
+    With impressions, validation and test are these, and our models learn from those of the training split, with no
+    click of ``D.inter`` in memory. Of RecBole's models, context-aware ones train on all candidates of
     the training impressions, with their labels; the others on all clicks of ``D.inter``.
 
     Raises
@@ -58,24 +60,35 @@ def load_data(config: Config) -> RunData:
         If files and settings do not fit.
     """
     try:
+        if config.impressions and uses_impressions(config) and (ids := id_dataset(config)) is not None:
+            return _impression_data(config, ids, ids.clicks)
         dataset = create_dataset(config)
         clicks = np.bincount(dataset.inter_feat[dataset.iid_field], minlength=dataset.item_num)
         if not config.impressions:
             loaders = data_preparation(config, dataset)
             return RunData(loaders[0]._dataset, clicks, *loaders)
-        train = None if uses_impressions(config) else _training_rows(config, dataset)
+        if uses_impressions(config):
+            return _impression_data(config, dataset, clicks)
+        train = _training_rows(config, dataset)
     except InputError:
         raise
     except ValueError as error:  # how RecBole tells of files and settings that do not fit
         raise InputError(str(error), path=config["data_path"]) from error
+    return RunData(train._dataset, clicks, train, *_splits_to_rate(config, dataset))
+
+
+def _impression_data(config: Config, dataset: Dataset | IdDataset, clicks: np.ndarray) -> RunData:
+    """What a model gets that learns from impressions."""
+    valid, test = _splits_to_rate(config, dataset)
+    return RunData(dataset, clicks, _training_impressions(config, dataset), valid, test)
+
+
+def _splits_to_rate(config: Config, dataset: Dataset | IdDataset) -> tuple[ImpressionLog | None, ImpressionLog | None]:
     valid, test = (_impressions_to_rate(dataset, split) for split in ("valid", "test"))
     if test is None:
         name = config["dataset"]
         getLogger().warning("%s.test.imp is missing or has no labels: tested on the validation split", name)
-        test = valid
-    if train is not None:
-        return RunData(train._dataset, clicks, train, valid, test)
-    return RunData(dataset, clicks, _training_impressions(config, dataset), valid, test)
+    return valid, valid if test is None else test
 
 
 def uses_impressions(config: Config) -> bool:
@@ -83,7 +96,7 @@ def uses_impressions(config: Config) -> bool:
     return getattr(config.model_class, "uses_impressions", False)
 
 
-def _impressions_to_rate(dataset: Dataset, split: str) -> ImpressionLog | None:
+def _impressions_to_rate(dataset: Dataset | IdDataset, split: str) -> ImpressionLog | None:
     """Impressions of a split, without those whose clicks are unknown; None if nothing is left to be rated."""
     log = load_impressions(dataset, split)
     if log is None:
@@ -139,7 +152,7 @@ def _negative_sampler(config: Config, clicks: Dataset) -> Any:
     return kind(["train"], datasets, negatives["distribution"], negatives["alpha"]).set_phase("train")
 
 
-def _training_impressions(config: Config, dataset: Dataset) -> ImpressionLog:
+def _training_impressions(config: Config, dataset: Dataset | IdDataset) -> ImpressionLog:
     log = load_impressions(dataset, "train")
     if log is None:
         path = atomic_file(config["data_path"], "train.imp")
