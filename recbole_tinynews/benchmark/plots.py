@@ -18,6 +18,7 @@ __all__ = ["draw", "draw_speed"]
 # Okabe and Ito's palette, which colour-blind people can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#F0E442")
 _MARKERS = "osD^vPX*"
+_LEAST_SPAN = 1.0  # points of AUC
 
 
 def draw(plan: Plan, done: Sequence[Measured], folder: Path) -> list[Path]:
@@ -71,6 +72,9 @@ def _lines(axes: Axes, rows: Sequence[Measured], label: str) -> None:
         axes.errorbar([row.row.x or 0 for row in own], height, error, color=_COLOURS[number], marker=_MARKERS[number],
                       capsize=3, linewidth=1.6, label=f"{system}-{depth}")  # fmt: skip
     axes.set_xticks(sorted({row.row.x or 0 for row in rows}))
+    low, high = axes.get_ylim()
+    if high - low < _LEAST_SPAN:  # else chance looks like an effect
+        axes.set_ylim((low + high - _LEAST_SPAN) / 2, (low + high + _LEAST_SPAN) / 2)
     axes.set_xlabel(label)
     axes.set_ylabel("AUC (%)")
     axes.legend(frameon=False, fontsize="small")
