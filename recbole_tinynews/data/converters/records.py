@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ __all__ = ["RESERVED", "Impression", "News", "clean", "id_fault"]
 
 # All that some reader of lines or columns takes for a line's or a column's end, and what no one can see.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
 _ID = re.compile(r'[^\s"\x00-\x1f\x7f-\x9f]+')
 # RecBole's reader takes these for missing values (and [PAD] for itself), and would lose their rows.
 RESERVED = {"[PAD]", "#N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"}
@@ -61,7 +63,12 @@ class Impression:
 
 
 def clean(text: str) -> str:
-    """Return the text in one line and one column: control characters, tabs and line breaks become spaces."""
+    """Return the text as a reader sees it, in one line and one column.
+
+    HTML entities become their characters; control characters, tabs and line breaks become spaces.
+    """
+    if "&" in text:
+        text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
     return _CONTROL.sub(" ", text)
 
 

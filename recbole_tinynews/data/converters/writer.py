@@ -131,6 +131,7 @@ def _create(folder: Path, suffix: str, header: Iterable[str]) -> TextIO:
 
 
 def _write_news(folder: Path, news: Iterable[News], summary: Summary) -> None:
+    seen: set[int] = set()  # hashes of texts
     with _create(folder, "news", CORPUS_COLUMNS) as texts, _create(folder, "item", ITEM_HEADER) as items:
         for one in news:
             cells = [one.title, one.abstract, one.body, one.category, one.subcategory]
@@ -140,7 +141,10 @@ def _write_news(folder: Path, news: Iterable[News], summary: Summary) -> None:
             texts.write(f"{one.item_id}\t{title}\t{abstract}\t{body}\n")
             items.write(f"{one.item_id}\t{category}\t{subcategory}\n")
             summary.news += 1
-            summary.notes["news with control characters, tabs or line breaks made spaces"] += cells != cleaned
+            summary.notes["news with HTML entities, control characters or line breaks, made plain"] += cells != cleaned
+            text = hash((title, body or abstract))
+            summary.notes["news with title and text of another news, kept"] += text in seen
+            seen.add(text)
             summary.without.update(title=not title, abstract=not abstract, body=not body)
 
 
