@@ -79,7 +79,8 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path):
 
 
 def test_news_that_repeat_another_are_counted_and_kept(tmp_path):
-    news = [News("a", title="One", body="text"), News("b", title="One", body="text"), News("c", title="One", body="else")]
+    texts = {"a": "text", "b": "text", "c": "else"}
+    news = [News(item, title="One", body=body) for item, body in texts.items()]
     summary = write_dataset(tmp_path / "d", news)
     assert summary.notes["news with title and text of another news, kept"] == 1
     assert summary.news == 3
