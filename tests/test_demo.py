@@ -7,9 +7,8 @@ import yaml
 
 from recbole_tinynews.config import NewsConfig, properties_folder
 from recbole_tinynews.demo import main, rows, table, verdict
-from recbole_tinynews.model.plm_model import PLMModel
 from recbole_tinynews.pretrain import PretrainSettings
-from recbole_tinynews.registry import resolve_model
+from recbole_tinynews.registry import OUR_MODELS, resolve_model
 
 
 def result(parameters, auc, stages=()):
@@ -62,11 +61,12 @@ def test_the_verdict_compares_with_the_best_teacher_and_the_mean(lines):
 def test_every_setting_of_the_demo_is_known(tiny):
     sections = yaml.safe_load((properties_folder() / "dataset/demo.yaml").read_text(encoding="utf-8"))
     PretrainSettings(**sections["PLMModel"]["encoder"]).check()
-    shared = sections.pop("any"), sections.pop("PLMModel")
-    for model, own in sections.items():
-        base = [part for part in shared if part is shared[0] or issubclass(resolve_model(model), PLMModel)]
-        for settings in (*base, own):
+    for model in (*OUR_MODELS, "BPR", "SASRec"):
+        for cls in resolve_model(model).__mro__:
+            settings = sections["any"] | sections.get(cls.__name__, {})
             assert NewsConfig(model, "tiny", config_dict=settings).remarks == []
+    known = {cls.__name__ for model in (*OUR_MODELS, "BPR", "SASRec") for cls in resolve_model(model).__mro__}
+    assert set(sections) <= {"any", *known}
 
 
 def test_without_the_raw_world_one_line_says_so(tmp_path, monkeypatch, capsys):

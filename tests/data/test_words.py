@@ -34,7 +34,7 @@ def test_vectors_are_those_of_the_file_and_zero_where_it_has_none(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"the 1 2\ncat 1\n", r"line 2: expected a word and 2 numbers"),
+        (b"the 1 2\ncat 1\n", r":2: expected a word and 2 numbers"),
         (b"unheard 1 2\n", "none of the dataset's words"),
         (b"", "none of the dataset's words"),
         (b"cat one two\n", "not a file of word vectors"),
