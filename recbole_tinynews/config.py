@@ -160,6 +160,8 @@ class NewsConfig(Config):
             final["train_neg_sample_args"] = given.get("train_neg_sample_args")
         if final["negatives"] not in ("catalogue", "impression"):
             raise InputError(f"negatives must be catalogue or impression, not {final['negatives']!r}")
+        if final["negatives"] == "impression" and not self.impressions:
+            self.remarks.append("negatives has no effect: the dataset has no impressions")
         if ours := getattr(self.model_class, "uses_impressions", False):
             check_values(final, self._stages())
             self.remarks += [f"{key} has no effect on {self.model}" for key in sorted(_NOT_OURS & set(given))]

@@ -78,6 +78,13 @@ def test_only_two_sources_of_negatives_are_known(tiny):
         NewsConfig("BPR", "tiny", config_dict={"negatives": "shown"})
 
 
+def test_without_impressions_it_is_told_that_they_give_no_negatives(tiny):
+    for file in tiny.glob("*.imp"):
+        file.unlink()
+    remarks = NewsConfig("BPR", "tiny", config_dict={"negatives": "impression"}).remarks
+    assert remarks == ["negatives has no effect: the dataset has no impressions"]
+
+
 def test_a_run_reports_slices_and_if_wanted_diversity(tiny):
     plain = run("BPR", "tiny", config_dict=FAST)
     assert set(plain["slices"]) == {"warm news", "cold news", "no history", "short history", "unknown user"}
