@@ -78,6 +78,7 @@ class NewsConfig(Config):
     ) -> None:
         self.command_line = list(command_line)
         self.impressions = False
+        self.bound_to: str | None = None
         self.remarks: list[str] = []
         try:
             super().__init__(model, dataset, config_file_list, config_dict)
@@ -88,11 +89,14 @@ class NewsConfig(Config):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What makes this config again, as plain values: ``model``, ``dataset`` and the user's ``settings``."""
+        """What makes this config again, as plain values: ``model``, ``dataset`` and the user's ``settings``.
+
+        ``bound_to`` says which dataset a model was trained on, where it can do without no part of it.
+        """
         settings = {key: value for key, value in self.external_config_dict.items() if key not in _UNLISTED}
         if self["plm"]:
             settings["plm"] = self["plm"]
-        return {"model": self.model, "dataset": self.dataset, "settings": settings}
+        return {"model": self.model, "dataset": self.dataset, "settings": settings, "bound_to": self.bound_to}
 
     def _convert_config_dict(self, config_dict: Mapping[str, Any]) -> dict[str, Any]:
         """RecBole runs strings as Python code; here they can be values only."""

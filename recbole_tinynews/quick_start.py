@@ -27,7 +27,7 @@ from recbole_tinynews.model.plm_model import PLMModel
 from recbole_tinynews.pretrain import encoder_of
 from recbole_tinynews.registry import resolve_trainer
 from recbole_tinynews.trainer.impression_trainer import impression_trainer
-from recbole_tinynews.trainer.run_data import RunData, load_data, uses_impressions
+from recbole_tinynews.trainer.run_data import RunData, bound_to, load_data, uses_impressions
 
 __all__ = ["main", "run"]
 
@@ -84,6 +84,7 @@ def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path, Path]:
             # Again, so that the network does not depend on what reading has drawn.
             init_seed(config["seed"], config["reproducibility"])
             network = config.model_class(config, data.dataset).to(config["device"])
+        config.bound_to = bound_to(data.dataset, network)
         _to_log_file(network)
         trainer_class = resolve_trainer(config.model_class)
         if config.impressions and not uses_impressions(config):

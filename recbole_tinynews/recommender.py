@@ -26,7 +26,7 @@ from recbole_tinynews.layers import load_tokenizer
 from recbole_tinynews.layers.loading import quiet_transformers
 from recbole_tinynews.model.news_model import NewsModel
 from recbole_tinynews.model.plm_model import PLMModel
-from recbole_tinynews.trainer.run_data import load_data
+from recbole_tinynews.trainer.run_data import bound_to, load_data
 
 __all__ = ["Ranked", "Recommender"]
 
@@ -102,11 +102,13 @@ class Recommender:
         config = NewsConfig(recipe["model"], recipe["dataset"], None, merged(known, settings), command_line)
         dataset = load_data(config).dataset
         model = config.model_class(config, dataset).to(config["device"])
+        if bound_to(dataset, model) != recipe["bound_to"]:
+            raise InputError("its dataset has changed: ids or texts are others than in training", path=checkpoint)
         try:
             model.load_state_dict(saved["state_dict"])
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1].strip()
-            raise InputError(f"does not fit its dataset or encoder any more: {reason}", path=checkpoint) from None
+            raise InputError(f"does not fit its encoder: {reason}", path=checkpoint) from None
         model.load_other_parameter(saved.get("other_parameter"))
         return cls(config, model.eval(), dataset)
 

@@ -104,12 +104,24 @@ def test_a_file_that_is_no_checkpoint_is_refused(tiny):
         Recommender.load("other.pth")
 
 
-def test_a_dataset_that_has_grown_is_told(tiny):
-    checkpoint, _ = train("BPR", None)
-    with (tiny / "tiny.inter").open("a") as file:
-        file.write("new-user\tn1\t5000.0\n")
-    with pytest.raises(InputError, match="does not fit its dataset"):
+@pytest.mark.parametrize("name", ["BPR", "LSTUR"])
+def test_a_dataset_with_other_ids_is_told_though_the_sizes_fit(texts, name):
+    checkpoint, _ = train(name, None)
+    lines = (texts / "tiny.inter").read_text().splitlines(keepends=True)
+    (texts / "tiny.inter").write_text("".join([lines[0], *lines[:0:-1]]))
+    with pytest.raises(InputError, match="its dataset has changed"):
         Recommender.load(checkpoint)
+
+
+def test_other_texts_are_told_where_words_come_from_them_and_a_language_model_reads_them(texts, plm_folder):
+    for name in ("NRMS", "PLMNR"):
+        train(name, plm_folder)
+    lines = (texts / "tiny.news").read_text().splitlines(keepends=True)
+    (texts / "tiny.news").write_text("".join([lines[0], lines[1].replace("\t", "\tnew ", 1), *lines[2:]]))
+    with pytest.raises(InputError, match="its dataset has changed"):
+        Recommender.load(next(path for path in Path("saved").glob("NRMS*.pth")))
+    recommender = Recommender.load(next(path for path in Path("saved").glob("PLMNR*.pth")))
+    assert recommender.titles[recommender.item_ids["n0"]].startswith("new ")
 
 
 def test_the_encoder_is_saved_as_a_hugging_face_folder(texts, plm_folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from logging import getLogger
 from typing import Any
@@ -12,6 +13,7 @@ from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.data.dataset import Dataset
 from recbole.data.utils import get_dataloader
+from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.sampler import KGSampler, RepeatableSampler, Sampler
 from recbole.utils import FeatureSource, FeatureType, ModelType
 
@@ -22,8 +24,10 @@ from recbole_tinynews.data.impression_negatives import ImpressionNegatives
 from recbole_tinynews.data.schema import atomic_file
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.evaluator.metrics import evaluated
+from recbole_tinynews.model.news_model import NewsModel
+from recbole_tinynews.model.plm_model import PLMModel
 
-__all__ = ["RunData", "load_data", "uses_impressions"]
+__all__ = ["RunData", "bound_to", "load_data", "uses_impressions"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,21 @@ def load_data(config: Config) -> RunData:
     except ValueError as error:  # how RecBole tells of files and settings that do not fit
         raise InputError(str(error), path=config["data_path"]) from error
     return RunData(train._dataset, clicks, train, *_splits_to_rate(config, dataset))
+
+
+def bound_to(dataset: Dataset | IdDataset, model: AbstractRecommender) -> str | None:
+    """Fingerprint of what of a dataset a trained model cannot do without: ids, and texts that its words come from.
+
+    None for a model with a language model, which reads any news.
+    """
+    if isinstance(model, PLMModel):
+        return None
+    digest = hashlib.sha256()
+    for field in (dataset.uid_field, dataset.iid_field):
+        digest.update("\0".join(map(str, dataset.field2id_token[field])).encode())
+    if isinstance(model, NewsModel):
+        digest.update(model.texts.key.encode())
+    return digest.hexdigest()[:12]
 
 
 def _impression_data(config: Config, dataset: Dataset | IdDataset, clicks: np.ndarray) -> RunData:
