@@ -37,7 +37,7 @@ def draw(plan: Plan, done: Sequence[Measured], folder: Path) -> list[Path]:
     else:
         systems = list(dict.fromkeys(row.row.system for row in done))
         depths = list(dict.fromkeys(row.row.depth for row in done))
-        figure, (axes,) = _figure(1, max(5.5, 0.45 * len(systems) * len(depths) + 3))
+        figure, (axes,) = _figure(1, max(5.5, 0.45 * len(done) + 3))
         _bars(axes, done, systems, depths)
     return _save(figure, folder / plan.name)
 
@@ -69,7 +69,8 @@ def _lines(axes: Axes, rows: Sequence[Measured], label: str) -> None:
     for number, (system, depth) in enumerate(names):
         own = sorted((r for r in rows if (r.row.system, r.row.depth) == (system, depth)), key=lambda r: r.row.x or 0)
         height, error = _percents([summarise(row, "auc") for row in own])
-        axes.errorbar([row.row.x or 0 for row in own], height, error, color=_COLOURS[number], marker=_MARKERS[number],
+        places = [row.row.x or 0 for row in own]
+        axes.errorbar(places, height, error if any(error) else None, color=_COLOURS[number], marker=_MARKERS[number],
                       capsize=3, linewidth=1.6, label=f"{system}-{depth}")  # fmt: skip
     axes.set_xticks(sorted({row.row.x or 0 for row in rows}))
     low, high = axes.get_ylim()
@@ -81,14 +82,19 @@ def _lines(axes: Axes, rows: Sequence[Measured], label: str) -> None:
 
 
 def _bars(axes: Axes, done: Sequence[Measured], systems: Sequence[str], depths: Sequence[int | None]) -> None:
-    width = 0.8 / len(systems)
+    beside = {depth: [row.row.system for row in done if row.row.depth == depth] for depth in depths}
+    width = 0.8 / max(map(len, beside.values()))
     tops: list[float] = []
     for number, system in enumerate(systems):
         own = [row for row in done if row.row.system == system]
         height, error = _percents([summarise(row, "auc") for row in own])
-        places = [depths.index(row.row.depth) + (number - (len(systems) - 1) / 2) * width for row in own]
-        axes.bar(places, height, 0.92 * width, yerr=error, capsize=2.5, color=_COLOURS[number % len(_COLOURS)],
-                 hatch="//" if number >= len(_COLOURS) else None, edgecolor="white", label=system)  # fmt: skip
+        places = [
+            depths.index(depth) + (beside[depth].index(system) - (len(beside[depth]) - 1) / 2) * width
+            for depth in (row.row.depth for row in own)
+        ]
+        style = {"color": _COLOURS[number % len(_COLOURS)], "hatch": "//" if number >= len(_COLOURS) else None}
+        error_bars = error if any(error) else None
+        axes.bar(places, height, 0.92 * width, yerr=error_bars, capsize=2.5, edgecolor="white", label=system, **style)
         tops += [h + sign * e for h, e in zip(height, error, strict=True) for sign in (-1, 1)]
     margin = 0.25 * (max(tops) - min(tops)) + 0.2
     axes.set_ylim(min(tops) - margin, max(tops) + margin)  # differences are small beside the whole
