@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -92,9 +93,9 @@ def _bars(axes: Axes, done: Sequence[Measured], systems: Sequence[str], depths: 
             depths.index(depth) + (beside[depth].index(system) - (len(beside[depth]) - 1) / 2) * width
             for depth in (row.row.depth for row in own)
         ]
-        style = {"color": _COLOURS[number % len(_COLOURS)], "hatch": "//" if number >= len(_COLOURS) else None}
-        error_bars = error if any(error) else None
-        axes.bar(places, height, 0.92 * width, yerr=error_bars, capsize=2.5, edgecolor="white", label=system, **style)
+        style: dict[str, Any] = {"label": system, "color": _COLOURS[number % len(_COLOURS)], "edgecolor": "white"}
+        style |= {"hatch": "//"} if number >= len(_COLOURS) else {}
+        axes.bar(places, height, 0.92 * width, yerr=error if any(error) else None, capsize=2.5, **style)
         tops += [h + sign * e for h, e in zip(height, error, strict=True) for sign in (-1, 1)]
     margin = 0.25 * (max(tops) - min(tops)) + 0.2
     axes.set_ylim(min(tops) - margin, max(tops) + margin)  # differences are small beside the whole
