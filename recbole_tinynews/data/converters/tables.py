@@ -89,9 +89,7 @@ class Table:
             raise InputError(f"a header ({first[0]!r}, ...) where none is expected", self.file, number)
         while first:
             if len(first) != width:
-                self.file.faults.report(
-                    InputError(f"expected {width} columns, found {len(first)}", self.file, number)
-                )
+                self.file.faults.report(InputError(f"expected {width} columns, found {len(first)}", self.file, number))
             else:
                 first.append("")  # what an index of -1, a missing column, picks
                 yield number, pick(first)
