@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from recbole_tinynews.data.converters.impressions import ImpressionReader
-from recbole_tinynews.data.converters.records import RESERVED, Impression
+from recbole_tinynews.data.converters.records import RESERVED, Impression, Seen
 from recbole_tinynews.data.converters.textfile import TextFile
 from recbole_tinynews.data.converters.times import midnight
 
@@ -34,43 +35,32 @@ class ImpressionBlock:
     ----------
     lines : str
         As they stand in an ``.imp`` file, each with its line end.
-    users, histories : list of str
-        Of each impression; news of a history with a blank between them.
-    times : ndarray of float64
-        Unix seconds of each impression.
-    history_lengths, lengths : ndarray of int64
-        Clicks before, and candidates, of each impression.
-    labels : ndarray of bool
-        Whether each candidate was clicked.
-    clicked : list of (int, str)
-        Row and news of each click.
+    seen : list of Seen
+        What the click log and the summary take of each.
     """
 
     lines: str
-    users: list[str]
-    histories: list[str]
-    times: np.ndarray
-    history_lengths: np.ndarray
-    lengths: np.ndarray
-    labels: np.ndarray
-    clicked: list[tuple[int, str]]
+    seen: list[Seen]
 
 
 class _Irregular(Exception):
     """Something that the reader of single rows must judge."""
 
 
-class _Lines(TextFile):
+@dataclass(frozen=True)
+class _Part(TextFile):
     """Some lines of a file, with their numbers there."""
 
-    def __init__(self, file: TextFile, first: int, data: bytes) -> None:
-        super().__init__(file.path, file.member, file.faults)
-        object.__setattr__(self, "_part", (first, data))
+    number: int = 1
+    data: bytes = b""
 
-    def lines(self) -> Iterator[tuple[int, str]]:
-        """Yield each line's number and text."""
-        first, data = self._part  # type: ignore[attr-defined]
-        return self.numbered(data.splitlines(keepends=True), first)
+    @property
+    def first_line(self) -> int:
+        """Number of the first line in the whole file."""
+        return self.number
+
+    def _raw_lines(self) -> Iterator[bytes]:
+        return iter(io.BytesIO(self.data))
 
 
 def read_blocks(
@@ -89,12 +79,12 @@ def read_blocks(
         try:
             yield split, _parse(data, known)
         except (_Irregular, pa.ArrowException):
-            yield from reader.read(_Lines(file, number, data), split)
+            yield from reader.read(_Part(file.path, file.member, file.faults, number, data), split)
         number += data.count(b"\n")
 
 
 def _parse(data: bytes, known: pa.Array) -> ImpressionBlock:
-    if b"\0" in data:
+    if b"\0" in data or data.count(b"\r") != data.count(b"\r\n"):  # alone it ends a line for the csv reader only
         raise _Irregular
     table = csv.read_csv(
         pa.BufferReader(data),
@@ -108,11 +98,11 @@ def _parse(data: bytes, known: pa.Array) -> ImpressionBlock:
         _require(pc.and_not(pc.match_substring_regex(column, _PLAIN_ID), reserved))
     seconds = _seconds(times)
 
-    clicks = pc.split_pattern(histories, " ")
+    past = pc.split_pattern(histories, " ")
     is_empty = np.asarray(pc.equal(histories, ""))
-    if pc.index_in(clicks.values, value_set=known).null_count != is_empty.sum():
+    if pc.index_in(past.values, value_set=known).null_count != is_empty.sum():
         raise _Irregular
-    history_lengths = np.diff(clicks.offsets) * ~is_empty
+    history_lengths = np.diff(past.offsets) * ~is_empty
 
     shown = pc.split_pattern(candidates, " ")
     label = pc.utf8_slice_codeunits(shown.values, -2)
@@ -135,17 +125,11 @@ def _parse(data: bytes, known: pa.Array) -> ImpressionBlock:
     columns.append(joined(pc.utf8_slice_codeunits(label, 1)))
     lines = pc.binary_join_element_wise(*columns, "\t")
     text = pc.binary_join(pa.ListArray.from_arrays([0, len(lines)], lines), "\n")[0].as_py()
-    clicked = np.flatnonzero(labels)
-    return ImpressionBlock(
-        text + "\n",
-        users.to_pylist(),
-        histories.to_pylist(),
-        seconds.astype(np.float64),
-        history_lengths,
-        lengths,
-        labels,
-        list(zip(rows[clicked].tolist(), items.take(pa.array(clicked)).to_pylist(), strict=True)),
-    )
+    clicked = items.filter(pa.array(labels)).to_pylist()
+    ends = np.cumsum(np.bincount(rows[labels], minlength=len(lengths))).tolist()
+    clicks = [clicked[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    columns = [users.to_pylist(), seconds.astype(np.float64).tolist(), histories.to_pylist(), history_lengths.tolist()]
+    return ImpressionBlock(text + "\n", list(map(Seen, *columns, clicks, lengths.tolist())))
 
 
 def _seconds(times: pa.Array) -> np.ndarray:

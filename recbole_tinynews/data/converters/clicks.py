@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
-from math import inf
 from operator import itemgetter
 
-from recbole_tinynews.data.converters.blocks import ImpressionBlock
-from recbole_tinynews.data.converters.records import Impression
+from recbole_tinynews.data.converters.records import Seen
 
 __all__ = ["ClickLog"]
 
@@ -29,33 +27,18 @@ class ClickLog:
         self._valid_start = float("inf")
         self.repeated = 0
 
-    def add(self, split: str, impression: Impression, history: str) -> None:
-        """Take what may be known of an impression; ``history`` is its history joined by spaces."""
-        user, time = impression.user_id, impression.time
+    def add(self, split: str, seen: Seen) -> None:
+        """Take what may be known of an impression."""
+        user, time, history = seen.user, seen.time, seen.history
         if split == "train":
-            self._clicks.setdefault(user, []).extend((time, item) for item in impression.clicked)
+            self._clicks.setdefault(user, []).extend((time, item) for item in seen.clicked)
             # logs repeat a user's history in each of his impressions: it is kept once, with its earliest time
-            seen = self._histories.setdefault(user, {})
-            seen[history] = min(time, seen.get(history, time))
+            histories = self._histories.setdefault(user, {})
+            histories[history] = min(time, histories.get(history, time))
         elif split == "valid":
             self._valid_start = min(time, self._valid_start)
             if user not in self._first_valid or time < self._first_valid[user][0]:
                 self._first_valid[user] = time, history
-
-    def add_block(self, split: str, block: ImpressionBlock) -> None:
-        """Take what may be known of many impressions."""
-        if split == "train":
-            times = block.times.tolist()
-            for row, item in block.clicked:
-                self._clicks.setdefault(block.users[row], []).append((times[row], item))
-            for user, time, history in zip(block.users, times, block.histories, strict=True):
-                seen = self._histories.setdefault(user, {})
-                seen[history] = min(time, seen.get(history, inf))
-        elif split == "valid":
-            self._valid_start = min(float(block.times.min()), self._valid_start)
-            for user, time, history in zip(block.users, block.times.tolist(), block.histories, strict=True):
-                if user not in self._first_valid or time < self._first_valid[user][0]:
-                    self._first_valid[user] = time, history
 
     def users(self) -> Iterator[tuple[str, list[tuple[str, float]]]]:
         """Yield each user with his clicks, (item, time) in order of time."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-__all__ = ["RESERVED", "Impression", "News", "clean", "id_fault"]
+__all__ = ["RESERVED", "Impression", "News", "Seen", "clean", "id_fault"]
 
 # All that some reader of lines or columns takes for a line's or a column's end, and what no one can see.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -60,6 +61,41 @@ class Impression:
     def clicked(self) -> list[str]:
         """Ids of the clicked candidates."""
         return [item for item, label in zip(self.candidates, self.labels, strict=False) if label == "1"]
+
+    def seen(self, history: str) -> Seen:
+        """What is counted of it and kept for ``.inter``; ``history`` is its history joined by blanks."""
+        clicked, known = self.clicked, bool(self.labels)
+        return Seen(self.user_id, self.time, history, len(self.history), clicked, len(self.candidates), known)
+
+
+class Seen(NamedTuple):
+    """What is counted of an impression and kept of it for ``.inter``.
+
+    Parameters
+    ----------
+    user : str
+        Id.
+    time : float
+        Unix seconds (UTC).
+    history : str
+        Ids clicked before, joined by blanks.
+    history_length : int
+        Their number.
+    clicked : list of str
+        Ids of the clicked candidates.
+    shown : int
+        Number of candidates.
+    labelled : bool
+        Whether it is known what was clicked.
+    """
+
+    user: str
+    time: float
+    history: str
+    history_length: int
+    clicked: list[str]
+    shown: int
+    labelled: bool = True
 
 
 def clean(text: str) -> str:

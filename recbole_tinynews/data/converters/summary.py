@@ -6,10 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from recbole_tinynews.data.converters.blocks import ImpressionBlock
-from recbole_tinynews.data.converters.records import Impression
+from recbole_tinynews.data.converters.records import Seen
 
 __all__ = ["SplitSummary", "Summary"]
 
@@ -32,34 +29,19 @@ class SplitSummary:
     without_non_click: int = 0
     users: set[str] = field(default_factory=set)
 
-    def add(self, impression: Impression) -> None:
+    def add(self, seen: Seen) -> None:
         """Count one impression."""
-        shown, history, clicks = len(impression.candidates), len(impression.history), impression.labels.count("1")
-        labelled = bool(impression.labels)
+        clicks = len(seen.clicked)
         self.impressions += 1
-        self.users.add(impression.user_id)
-        self.candidates += shown
+        self.users.add(seen.user)
+        self.candidates += seen.shown
         self.clicks += clicks
-        self.history_clicks += history
-        self.longest_history = max(self.longest_history, history)
-        self.empty_histories += not history
-        self.unlabelled += not labelled
-        self.without_click += labelled and not clicks
-        self.without_non_click += labelled and clicks == shown
-
-    def add_block(self, block: ImpressionBlock) -> None:
-        """Count many impressions; all have labels."""
-        rows = np.repeat(np.arange(len(block.lengths)), block.lengths)
-        clicks = np.bincount(rows[block.labels], minlength=len(block.lengths))
-        self.impressions += len(block.lengths)
-        self.users.update(block.users)
-        self.candidates += int(block.lengths.sum())
-        self.clicks += int(clicks.sum())
-        self.history_clicks += int(block.history_lengths.sum())
-        self.longest_history = max(self.longest_history, int(block.history_lengths.max()))
-        self.empty_histories += int((block.history_lengths == 0).sum())
-        self.without_click += int((clicks == 0).sum())
-        self.without_non_click += int((clicks == block.lengths).sum())
+        self.history_clicks += seen.history_length
+        self.longest_history = max(self.longest_history, seen.history_length)
+        self.empty_histories += not seen.history_length
+        self.unlabelled += not seen.labelled
+        self.without_click += seen.labelled and not clicks
+        self.without_non_click += seen.labelled and clicks == seen.shown
 
     def cells(self) -> list[str]:
         """Return the numbers as they are printed: counts, the mean length of a history, more counts."""

@@ -75,17 +75,21 @@ class Table:
     def _text(self, columns: Sequence[Column]) -> Iterator[tuple[int, tuple[str, ...]]]:
         table = self._cells()
         number, first = next(table, (0, []))
-        if not first:
+        starts = self.file.first_line == 1
+        if not first and starts:
             raise InputError("no rows", self.file)
-        if self.widths and len(first) not in self.widths:
+        if len(self.widths) == 1:
+            (width,) = self.widths  # which the first row may lack, as any other
+        elif self.widths and len(first) not in self.widths:
             raise InputError(f"expected {self._expected()} columns, found {len(first)}", self.file, number)
-        width = len(first)
-        pick = itemgetter(*(self._index(column, first) for column in columns))
+        else:
+            width = len(first)
+        pick = itemgetter(*(self._index(column, first, width) for column in columns))
         if self.header:
             number, first = next(table, (0, []))
             if not first:
                 raise InputError("no rows below the header", self.file)
-        elif first[0].strip().lower() in _ID_NAMES:
+        elif starts and first[0].strip().lower() in _ID_NAMES:
             raise InputError(f"a header ({first[0]!r}, ...) where none is expected", self.file, number)
         while first:
             if len(first) != width:
@@ -150,16 +154,16 @@ class Table:
     def _expected(self) -> str:
         return " or ".join(map(str, self.widths))
 
-    def _index(self, column: Column, first: list[str]) -> int:
+    def _index(self, column: Column, first: list[str], width: int) -> int:
         if column is None:
             return -1
         if self.header:
             if column not in first:
                 raise InputError(f"no column {column!r}; the header has {', '.join(first)}", self.file, 1)
             return first.index(str(column))
-        if not isinstance(column, int) or not 1 <= column <= len(first):
+        if not isinstance(column, int) or not 1 <= column <= width:
             raise InputError(
-                f"no column {column!r}: without a header columns are numbers from 1 to {len(first)}", self.file, 1
+                f"no column {column!r}: without a header columns are numbers from 1 to {width}", self.file, 1
             )
         return column - 1
 

@@ -87,14 +87,18 @@ class TextFile:
         InputError
             If the file is missing, empty, cut off, not UTF-8, or holds a NUL byte.
         """
-        return self.numbered(self._parts(lambda stream: stream), 1)
-
-    def numbered(self, lines: Iterable[bytes], first: int) -> Iterator[tuple[int, str]]:
-        """Yield number and text of lines, of which the first has the given number."""
-        for number, raw in enumerate(lines, first):
+        for number, raw in enumerate(self._raw_lines(), self.first_line):
             text = self._decode(raw, number)
             if text is not None:
                 yield number, text
+
+    @property
+    def first_line(self) -> int:
+        """Number of the first line."""
+        return 1
+
+    def _raw_lines(self) -> Iterator[bytes]:
+        return self._parts(lambda stream: stream)
 
     def blocks(self, size: int) -> Iterator[bytes]:
         """Yield the file in blocks of whole lines, of about so many bytes; errors as for :meth:`lines`."""

@@ -76,14 +76,15 @@ def write_dataset(
                 logs[split] = files.enter_context(_create(staging, f"{split}.imp", IMPRESSION_HEADER))
                 summary.splits[split] = SplitSummary()
             if isinstance(impression, ImpressionBlock):
-                summary.splits[split].add_block(impression)
-                logs[split].write(impression.lines)
-                click_log.add_block(split, impression)
-                continue
-            history = " ".join(impression.history)
-            summary.splits[split].add(impression)
-            logs[split].write(_impression_line(impression, history, summary.splits[split].impressions))
-            click_log.add(split, impression, history if use_histories else "")
+                lines, rows = impression.lines, impression.seen
+            else:
+                history = " ".join(impression.history)
+                rows = [impression.seen(history)]
+                lines = _impression_line(impression, history, summary.splits[split].impressions + 1)
+            logs[split].write(lines)
+            for seen in rows:
+                summary.splits[split].add(seen)
+                click_log.add(split, seen if use_histories else seen._replace(history=""))
         if logs:
             if "train" not in logs:
                 raise InputError("no train impressions: all are of the validation or test days")

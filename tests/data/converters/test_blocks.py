@@ -33,7 +33,7 @@ def random_log(rows=300) -> list[str]:
     return lines
 
 
-def convert(tmp_path, lines, at_once, name, skip=False, monkeypatch=None) -> tuple[dict[str, bytes], str]:
+def convert(tmp_path, lines, at_once, name, skip=False) -> tuple[dict[str, bytes], str]:
     path = tmp_path / "behaviors.tsv"
     path.write_bytes("\n".join(lines).encode())
     faults = Faults(skip)
@@ -97,3 +97,25 @@ def test_a_broken_row_gives_the_same_error_at_the_same_line_and_is_left_out_alik
         told.append(str(caught.value))
     assert told[0] == told[1]
     assert convert(tmp_path, lines, True, "b", skip=True) == convert(tmp_path, lines, False, "c", skip=True)
+
+
+@pytest.mark.parametrize("place", [0, 13, 20, 39])
+def test_a_broken_row_is_left_out_wherever_a_block_begins(tmp_path, monkeypatch, place):
+    monkeypatch.setattr(blocks, "_BYTES_AT_ONCE", 1)  # a row a block
+    lines = random_log(40)
+    lines[place] = BROKEN[0]
+    assert convert(tmp_path, lines, True, "a", skip=True) == convert(tmp_path, lines, False, "b", skip=True)
+
+
+def test_blank_lines_at_the_end_are_no_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(blocks, "_BYTES_AT_ONCE", 1)
+    lines = [*random_log(10), "", "", ""]
+    assert convert(tmp_path, lines, True, "a") == convert(tmp_path, lines, False, "b")
+
+
+def test_a_carriage_return_inside_a_line_ends_no_row(tmp_path):
+    lines = random_log(10)
+    lines[4] = f"{lines[4]}\r{lines[5]}"
+    for at_once in (True, False):
+        with pytest.raises(InputError, match=r"behaviors.tsv:5: expected 5 columns, found 9"):
+            convert(tmp_path, lines, at_once, "a")

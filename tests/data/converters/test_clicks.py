@@ -9,7 +9,7 @@ def known(*visits):
         impression = Impression(
             "1", "u", time, history.split(), [*clicked.split(), "x"], ["1"] * len(clicked.split()) + ["0"]
         )
-        log.add(split, impression, history)
+        log.add(split, impression.seen(history))
     return dict(log.users()).get("u", []), log
 
 
@@ -43,8 +43,8 @@ def test_only_the_first_valid_history_counts_and_lies_before_validation():
 
 def test_validation_starts_with_its_first_impression_of_any_user():
     log = ClickLog()
-    log.add("valid", Impression("1", "v", 240.0, [], ["x"], ["1"]), "")
-    log.add("valid", Impression("2", "u", 300.0, ["a"], ["x"], ["1"]), "a")
+    log.add("valid", Impression("1", "v", 240.0, [], ["x"], ["1"]).seen(""))
+    log.add("valid", Impression("2", "u", 300.0, ["a"], ["x"], ["1"]).seen("a"))
     assert list(log.users()) == [("u", [("a", 239.0)])]
 
 
