@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from recbole_tinynews.data.converters.adressa import convert_adressa
 from recbole_tinynews.data.converters.corpus import convert_corpus
@@ -15,6 +16,7 @@ from recbole_tinynews.data.converters.feeds import convert_feeds
 from recbole_tinynews.data.converters.mapping import FeedsMapping
 from recbole_tinynews.data.converters.mind import convert_mind
 from recbole_tinynews.data.converters.summary import Summary
+from recbole_tinynews.data.schema import SPLITS
 from recbole_tinynews.errors import InputError
 
 __all__ = ["main"]
@@ -43,9 +45,13 @@ def _folder(options: argparse.Namespace) -> Path:
     return options.output / options.name
 
 
+def _splits(options: argparse.Namespace) -> dict[str, Any]:
+    """What was given for each split."""
+    return {split: place for split in SPLITS if (place := getattr(options, split))}
+
+
 def _mind(options: argparse.Namespace, folder: Path) -> Summary:
-    places = {"train": options.train, "valid": options.valid, "test": options.test}
-    given = {split: place for split, place in places.items() if place}
+    given = _splits(options)
     if options.download:
         if given:
             raise InputError("give either --download, or --train and --valid")
@@ -60,9 +66,7 @@ def _corpus(options: argparse.Namespace, folder: Path) -> Summary:
 
 
 def _ebnerd(options: argparse.Namespace, folder: Path) -> Summary:
-    places = {"train": options.train, "valid": options.valid, "test": options.test}
-    given = {split: place for split, place in places.items() if place}
-    return convert_ebnerd(folder, options.articles, given, options.skip_bad)
+    return convert_ebnerd(folder, options.articles, _splits(options), options.skip_bad)
 
 
 def _adressa(options: argparse.Namespace, folder: Path) -> Summary:
@@ -70,8 +74,7 @@ def _adressa(options: argparse.Namespace, folder: Path) -> Summary:
 
 
 def _feeds(options: argparse.Namespace, folder: Path) -> Summary:
-    logs = {"": options.behaviors, "train": options.train, "valid": options.valid, "test": options.test}
-    logs = {split: files for split, files in logs.items() if files}
+    logs = ({"": options.behaviors} if options.behaviors else {}) | _splits(options)
     if set(logs) not in ({""}, {"train", "valid"}, {"train", "valid", "test"}):
         raise InputError("give either --behaviors, or --train with --valid and perhaps --test")
     return convert_feeds(folder, options.news, logs, FeedsMapping.load(options.columns), options.skip_bad)

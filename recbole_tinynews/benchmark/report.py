@@ -104,8 +104,7 @@ def _table(done: Sequence[Measured]) -> str:
             text = f"**{text}**" if summary.mean == max(summarise(r, metric).mean for r in rivals) else text
             cells.append(text + ("†" if _beats_the_rest(row, done, metric) else ""))
         parameters = f"{row.results[0]['parameters'] / 1e6:.2f} M"
-        seconds = f"{sum(map(_training_seconds, row.results)) / len(row.results):,.0f}"
-        rows.append([row.row.name, parameters, seconds, str(len(row.results)), *cells])
+        rows.append([row.row.name, parameters, f"{_seconds(row):,.0f}", str(len(row.results)), *cells])
     note = (
         "In percent: mean over repeats"
         + (" ± standard deviation" if any(len(row.results) > 1 for row in done) else "")
@@ -115,9 +114,10 @@ def _table(done: Sequence[Measured]) -> str:
     return f"{_grid(rows, ['system', 'parameters', 'seconds', 'repeats', *_NAMES.values()])}\n\n{note}"
 
 
-def _training_seconds(result: Mapping[str, Any]) -> float:
-    """Of a run with stages that another run had finished, what these took is counted, too."""
-    return sum(stage["seconds"] for stage in result["stages"]) or result["seconds"]
+def _seconds(row: Measured) -> float:
+    """Mean over repeats; of a run with stages that another run had finished, what these took is counted, too."""
+    each = [sum(stage["seconds"] for stage in result["stages"]) or result["seconds"] for result in row.results]
+    return sum(each) / len(each)
 
 
 def _beats_the_rest(row: Measured, done: Sequence[Measured], metric: str) -> bool:
@@ -187,7 +187,7 @@ def _numbers(row: Measured) -> dict[str, Any]:
     numbers: dict[str, Any] = {"system": row.row.name, "model": row.row.model, "depth": row.row.depth}
     numbers |= {row.row.x_label: row.row.x} if row.row.x is not None else {}
     numbers |= {"repeats": len(row.results), "parameters": row.results[0]["parameters"]}
-    numbers["seconds"] = sum(map(_training_seconds, row.results)) / len(row.results)
+    numbers["seconds"] = _seconds(row)
     for metric in METRICS:
         summary = summarise(row, metric)
         numbers |= {metric: summary.mean, f"{metric} std": summary.std}

@@ -12,7 +12,7 @@ from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.ragged import Ragged
 from recbole_tinynews.errors import InputError
 
-__all__ = ["ClickBatch", "ClickLoader"]
+__all__ = ["ClickBatch", "ClickLoader", "clicks_with_misses"]
 
 
 class ClickBatch(NamedTuple):
@@ -34,6 +34,30 @@ class ClickBatch(NamedTuple):
     candidates: torch.Tensor
     labels: torch.Tensor
     users: torch.Tensor
+
+
+def clicks_with_misses(log: ImpressionLog) -> tuple[np.ndarray, Ragged]:
+    """Find the clicks beside which something was shown and not clicked.
+
+    Returns
+    -------
+    int ndarray of shape (n,), Ragged
+        Places of these clicks in ``log.candidates``, and what was not clicked in each impression.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    impressions, is_miss = log.candidates.row_of, log.labels == 0
+    misses = Ragged.from_lengths(
+        log.candidates.values[is_miss], np.bincount(impressions[is_miss], minlength=len(log))
+    )
+    clicked = np.flatnonzero(log.labels == 1)
+    clicked = clicked[misses.lengths[impressions[clicked]] > 0]
+    if not len(clicked):
+        raise InputError("the training impressions hold no click beside which something was shown and not clicked")
+    return clicked, misses
 
 
 class ClickLoader:
@@ -73,19 +97,11 @@ class ClickLoader:
         seed: int,
         group_by_user: bool = False,
     ) -> None:
-        impressions = log.candidates.row_of
-        shown = Ragged.from_lengths(
-            log.candidates.values[log.labels == 0], np.bincount(impressions[log.labels == 0], minlength=len(log))
-        )
-        clicked = np.flatnonzero(log.labels == 1)
-        usable = shown.lengths[impressions[clicked]] > 0
-        if not usable.any():
-            raise InputError("the training impressions hold no click beside which something was shown and not clicked")
-        self.skipped = int((~usable).sum())
-        self._clicked_news = log.candidates.values[clicked[usable]].astype(np.int64)
-        self._impressions = impressions[clicked[usable]]
+        clicked, self._shown = clicks_with_misses(log)
+        self.skipped = int((log.labels == 1).sum()) - len(clicked)
+        self._clicked_news = log.candidates.values[clicked].astype(np.int64)
+        self._impressions = log.candidates.row_of[clicked]
         self._users = log.users
-        self._shown = shown
         self._history = log.history.last(history_length)
         self.num_negatives = num_negatives
         self.batch_size = batch_size

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from recbole_tinynews.data.converters.records import RESERVED
 from recbole_tinynews.data.dataset import CACHE_FOLDER
 from recbole_tinynews.data.schema import atomic_file
 
@@ -26,7 +27,6 @@ _KEEP_ALL = {
     "item_inter_num_interval": (None, "[0,inf)"),
     "benchmark_filename": (None,),
 }
-_MISSING = {"", "nan", "NaN", "NA", "N/A", "null", "NULL", "None", "n/a", "<NA>"}  # what its reader takes for no value
 
 
 class IdDataset:
@@ -110,14 +110,17 @@ def _read(config: Any, inter: Path, item: Path) -> tuple[np.ndarray, np.ndarray,
         return None
     items = pc.unique(pa.concat_arrays([clicked.dictionary, known.dictionary]))
     tokens = {*users.dictionary.to_pylist(), *items.to_pylist()}
-    if tokens & (_MISSING | {"[PAD]"}) or any(token.startswith('"') for token in tokens):
+    if tokens & (RESERVED | {""}) or any(token.startswith('"') for token in tokens):
         return None
     if pc.index_in(clicked.dictionary, value_set=known.dictionary).null_count:
         return None  # RecBole leaves out clicks on news that .item lacks
     clicks = np.zeros(1 + len(items), dtype=np.int64)
     clicks[1 : 1 + len(clicked.dictionary)] = np.bincount(clicked.indices, minlength=len(clicked.dictionary))
-    padded = (np.array(["[PAD]", *column.to_pylist()]) for column in (users.dictionary, items))
-    return (*padded, clicks)  # type: ignore[return-value]
+    return _padded(users.dictionary), _padded(items), clicks
+
+
+def _padded(ids: pa.Array) -> np.ndarray:
+    return np.array(["[PAD]", *ids.to_pylist()])
 
 
 def _column(path: Path, field: str) -> pa.DictionaryArray:

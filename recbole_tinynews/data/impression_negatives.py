@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from recbole.sampler import Sampler
 
+from recbole_tinynews.data.clicks import clicks_with_misses
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.ragged import Ragged
 
@@ -33,15 +34,11 @@ class ImpressionNegatives:
     def __init__(self, log: ImpressionLog, num_items: int, otherwise: Sampler) -> None:
         self.num_items = num_items
         self.otherwise = otherwise
-        impressions = log.candidates.row_of
-        is_miss = log.labels == 0
-        misses = Ragged.from_lengths(
-            np.asarray(log.candidates.values)[is_miss], np.bincount(impressions[is_miss], minlength=len(log))
-        )
-        clicked = np.flatnonzero((log.labels == 1) & (misses.lengths[impressions] > 0))
-        pairs = self._pair(np.asarray(log.users)[impressions[clicked]], np.asarray(log.candidates.values)[clicked])
+        clicked, misses = clicks_with_misses(log)
+        impressions = log.candidates.row_of[clicked]
+        pairs = self._pair(np.asarray(log.users)[impressions], np.asarray(log.candidates.values)[clicked])
         order = np.argsort(pairs, kind="stable")
-        beside = misses.take(impressions[clicked[order]])
+        beside = misses.take(impressions[order])
         self.pairs, first = np.unique(pairs[order], return_index=True)
         self.beside = Ragged(beside.values, np.append(beside.offsets[first], len(beside.values)))
 

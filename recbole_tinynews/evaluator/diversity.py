@@ -44,14 +44,13 @@ def diversity_metrics(
     row_of = candidates.row_of
     order = np.lexsort((-np.asarray(scores), row_of))
     place = np.arange(len(order)) - candidates.offsets[row_of]  # the order keeps rows where they are
+    catalogue, kinds = len(np.unique(candidates.values)), int(categories.max()) + 1
     result = {}
     for k in ks:
         top = order[place < k]
         items, row = np.asarray(candidates.values)[top], row_of[top]
         size = np.minimum(candidates.lengths, k)
-        _, first, count = np.unique(
-            np.stack([row, categories[items]]), axis=1, return_index=True, return_counts=True
-        )
+        _, first, count = np.unique(row * kinds + categories[items], return_index=True, return_counts=True)
         share = count / size[row[first]]
         entropy = np.bincount(row[first], weights=-share * np.log2(share), minlength=len(size))
         same = np.bincount(row[first], weights=count * (count - 1.0), minlength=len(size))
@@ -60,5 +59,5 @@ def diversity_metrics(
         result[f"entropy@{k}"] = float(entropy[size > 0].mean())
         result[f"ild@{k}"] = float((1 - same[size > 1] / pairs[size > 1]).mean()) if (size > 1).any() else 0.0
         result[f"popularity@{k}"] = float(popularity[size > 0].mean())
-        result[f"coverage@{k}"] = len(np.unique(items)) / len(np.unique(candidates.values))
+        result[f"coverage@{k}"] = len(np.unique(items)) / catalogue
     return result

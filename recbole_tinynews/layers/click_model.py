@@ -181,8 +181,10 @@ class ClickModel(nn.Module):
     def _evaluating(self) -> Iterator[None]:
         was_training = self.training
         self.eval()
-        yield
-        self.train(was_training)
+        try:
+            yield
+        finally:
+            self.train(was_training)
 
 
 def _blocks(log: ImpressionLog) -> Iterator[np.ndarray]:
