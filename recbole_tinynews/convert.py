@@ -42,19 +42,20 @@ def _folder(options: argparse.Namespace) -> Path:
 
 def _mind(options: argparse.Namespace, folder: Path) -> Summary:
     places = {"train": options.train, "valid": options.valid, "test": options.test}
-    return convert_mind(folder, {split: place for split, place in places.items() if place}, options.bodies)
+    splits = {split: place for split, place in places.items() if place}
+    return convert_mind(folder, splits, options.bodies, options.skip_bad)
 
 
 def _corpus(options: argparse.Namespace, folder: Path) -> Summary:
-    return convert_corpus(folder, options.files, options.prefix)
+    return convert_corpus(folder, options.files, options.prefix, options.skip_bad)
 
 
 def _feeds(options: argparse.Namespace, folder: Path) -> Summary:
     logs = {"": options.behaviors, "train": options.train, "valid": options.valid, "test": options.test}
     logs = {split: files for split, files in logs.items() if files}
-    if set(logs) not in ({""}, {"train", "valid"}, {"train", "valid", "test"}):
-        raise InputError("give either --behaviors, or --train with --valid and perhaps --test")
-    return convert_feeds(folder, options.news, logs, FeedsMapping.load(options.columns))
+    if ("" in logs and len(logs) > 1) or not ("" in logs or "train" in logs):
+        raise InputError("give either --behaviors, or --train and perhaps --valid and --test")
+    return convert_feeds(folder, options.news, logs, FeedsMapping.load(options.columns), options.skip_bad)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("dataset"),
         help="folder of all datasets, where the new one becomes a folder (default: dataset)",
+    )
+    output.add_argument(
+        "--skip-bad", action="store_true", help="leave bad rows out and count them, instead of stopping at the first"
     )
 
     mind = sources.add_parser(

@@ -4,54 +4,111 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recbole_tinynews.data.converters.records import Impression
+import numpy as np
+import pyarrow as pa
+
+from recbole_tinynews.data.converters.records import Impressions
+from recbole_tinynews.data.converters.vocabulary import Vocabulary
+from recbole_tinynews.data.ragged import Ragged, chunks
 
 __all__ = ["ClickLog"]
 
+_USERS_AT_ONCE = 50_000
+_History = tuple[int, bytes]
+
 
 class ClickLog:
-    """Collects clicks of train impressions and histories, and gives each (user, item) once, with a time.
+    """Collects clicks of train impressions and histories, and gives each pair of user and news once, with a time.
 
     A clicked candidate has the time of its impression. A click known from a history only has none: it is
     dated just before the first train impression that shows it, 1 second per click, in the history's order.
     What only the history of a user's first valid impression knows is dated just before validation starts.
     Labels of valid and test impressions, later valid histories and test histories are never looked at.
+
+    Parameters
+    ----------
+    histories : {"all", "first", "none"}, default "all"
+        ``all``: as above. ``first``: only the history of each user's first train or valid impression counts, dated
+        just before it, for splits that lie in the same time, where later histories may hold labels of validation.
+        ``none``: histories only repeat clicked candidates of this log.
     """
 
-    def __init__(self) -> None:
-        self._clicks: dict[str, list[tuple[float, str]]] = {}
-        self._histories: dict[str, dict[str, float]] = {}
-        self._first_valid: dict[str, tuple[float, str]] = {}
-        self._valid_start = float("inf")
+    def __init__(self, histories: str = "all") -> None:
+        self._mode = histories
+        self._users = Vocabulary()
+        self._clicks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._histories: dict[_History, float] = {}
+        self._first: dict[int, tuple[float, bytes]] = {}
+        self._valid_start = np.inf
         self.repeated = 0
 
-    def add(self, split: str, impression: Impression, history: str) -> None:
-        """Take what may be known of an impression; ``history`` is its history joined by spaces."""
-        user, time = impression.user_id, impression.time
+    def add(self, split: str, batch: Impressions) -> None:
+        """Take what may be known of the impressions of a split."""
+        if split == "test":
+            return
+        users = self._users.codes(batch.users)
         if split == "train":
-            self._clicks.setdefault(user, []).extend((time, item) for item in impression.clicked)
+            clicked = np.flatnonzero(batch.labels == 1)
+            rows = np.searchsorted(batch.candidates.offsets, clicked, side="right") - 1
+            self._clicks.append((users[rows], batch.candidates.values[clicked], batch.times[rows]))
+        else:
+            self._valid_start = min(self._valid_start, batch.times.min(initial=np.inf))
+        if self._mode == "none":
+            return
+        raw = batch.history.values.astype(np.int32).tobytes()
+        bounds = (batch.history.offsets * 4).tolist()
+        entries = zip(users.tolist(), batch.times.tolist(), bounds[:-1], bounds[1:], strict=True)
+        if split == "train" and self._mode == "all":
             # logs repeat a user's history in each of his impressions: it is kept once, with its earliest time
-            seen = self._histories.setdefault(user, {})
-            seen[history] = min(time, seen.get(history, time))
-        elif split == "valid":
-            self._valid_start = min(time, self._valid_start)
-            if user not in self._first_valid or time < self._first_valid[user][0]:
-                self._first_valid[user] = time, history
+            known = self._histories
+            for user, time, start, end in entries:
+                history = user, raw[start:end]
+                if time < known.get(history, np.inf):
+                    known[history] = time
+        else:
+            for user, time, start, end in entries:
+                if user not in self._first or time < self._first[user][0]:
+                    self._first[user] = time, raw[start:end]
 
-    def users(self) -> Iterator[tuple[str, list[tuple[str, float]]]]:
-        """Yield each user with his clicks, (item, time) in order of time."""
-        for user in dict.fromkeys((*self._histories, *self._first_valid)):
-            # at the same time the history (False) comes before the click (True)
-            events = [(time, False, history.split()) for history, time in self._histories.get(user, {}).items()]
-            events += [(time, True, [item]) for time, item in self._clicks.get(user, ())]
-            events.sort(key=lambda event: event[:2])
-            if user in self._first_valid:
-                events.append((self._valid_start, False, self._first_valid[user][1].split()))
-            times: dict[str, float] = {}
-            for time, clicked, items in events:
-                new = [item for item in dict.fromkeys(items) if item not in times]
-                self.repeated += clicked and not new
-                for back, item in enumerate(reversed(new), 1):
-                    times[item] = time if clicked else time - back
-            if times:
-                yield user, sorted(times.items(), key=lambda click: click[1])
+    def users(self) -> Iterator[tuple[pa.Array, np.ndarray, np.ndarray]]:
+        """Yield users, their news and the times of these clicks, each user's in order of time."""
+        of, times, items, is_click = self._events()
+        order = np.lexsort((times, of))  # a stable sort: at the same time a history, which stands first, comes first
+        of, times, items, is_click = of[order], times[order], items.take(order), is_click[order]
+        names = self._users.words()
+        for start, end in chunks(len(names), _USERS_AT_ONCE):
+            rows = slice(*np.searchsorted(of, [start, end]))
+            offsets = items.offsets[rows.start : rows.stop + 1]
+            part = Ragged(items.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+            user, item, time = self._first_clicks(of[rows], times[rows], part, is_click[rows])
+            yield names.take(pa.array(user)), item, time
+
+    def _events(self) -> tuple[np.ndarray, np.ndarray, Ragged, np.ndarray]:
+        """User, time, news of each history and each click, and which is a click."""
+        known = [(user, time, raw) for (user, raw), time in self._histories.items()]
+        late = self._valid_start if self._mode == "all" else None
+        known += [(user, time if late is None else late, raw) for user, (time, raw) in self._first.items()]
+        clicks = [np.concatenate(column) for column in zip(*self._clicks, strict=True)]
+        users = np.concatenate([np.array([user for user, _, _ in known], dtype=np.int32), clicks[0]])
+        times = np.concatenate([np.array([time for _, time, _ in known], dtype=np.float64), clicks[2]])
+        values = np.concatenate([np.frombuffer(b"".join(raw for _, _, raw in known), dtype=np.int32), clicks[1]])
+        lengths = np.ones(len(users), dtype=np.int64)
+        lengths[: len(known)] = [len(raw) // 4 for _, _, raw in known]
+        return users, times, Ragged.from_lengths(values, lengths), np.arange(len(users)) >= len(known)
+
+    def _first_clicks(
+        self, users: np.ndarray, times: np.ndarray, items: Ragged, is_click: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of events in order of user and time: each pair of user and news once, with its first time."""
+        event = items.row_of
+        size = int(items.values.max(initial=0)) + 1
+        new = np.zeros(len(event), dtype=bool)
+        new[np.unique(users[event].astype(np.int64) * size + items.values, return_index=True)[1]] = True
+        self.repeated += int(np.count_nonzero(~new & is_click[event]))
+        # how many new ones of the same history are left, itself included: so many seconds before
+        so_far = np.concatenate([[0], np.cumsum(new)])
+        left = so_far[items.offsets[1:]][event] - so_far[:-1]
+        event, item, left = event[new], items.values[new], left[new]
+        time = np.where(is_click[event], times[event], times[event] - left)
+        order = np.lexsort((time, users[event]))
+        return users[event][order], item[order], time[order]

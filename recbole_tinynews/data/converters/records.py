@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import html
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-__all__ = ["Impression", "News", "clean", "id_fault"]
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recbole_tinynews.data.ragged import Ragged, places
+
+__all__ = ["UNKNOWN_LABEL", "Impressions", "News", "clean", "id_fault", "unusable_ids"]
+
+UNKNOWN_LABEL = -1
 
 # All that some reader of lines or columns takes for a line's or a column's end, and what no one can see.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_ENTITY = re.compile(r"&(#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
 _ID = re.compile(r'[^\s"\x00-\x1f\x7f-\x9f]+')
+# The same for arrow's RE2, whose \s knows ASCII only.
+_NO_ID = r'[\s\pZ"\x00-\x1f\x7f-\x{9f}]'
 # RecBole's reader takes these for missing values (and [PAD] for itself), and would lose their rows.
 _RESERVED = {"[PAD]", "#N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"}
 _RESERVED |= {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
@@ -27,41 +40,85 @@ class News:
     body: str = ""
 
 
-@dataclass
-class Impression:
-    """One list of news shown to a user.
+@dataclass(frozen=True)
+class Impressions:
+    """Some lists of news that were shown to users; row ``i`` of each column is one of them.
 
     Parameters
     ----------
-    impression_id : str
-        Id; if empty, the writer numbers the rows of each split.
-    user_id : str
-        Id.
-    time : float
+    ids : pyarrow.Array of string, or None
+        Ids; if None, the writer numbers the rows of each split.
+    users : pyarrow.Array of string
+        Users' ids.
+    times : ndarray of float64
         Unix seconds (UTC).
-    history : list of str
-        Item ids clicked before, oldest first; may be empty.
-    candidates : list of str
-        Item ids shown, each once.
-    labels : list of str
-        "1" (clicked) or "0" for each candidate; empty where unknown.
+    history : Ragged of int32
+        News clicked before, oldest first, each as its place among all news; rows may be empty.
+    candidates : Ragged of int32
+        News shown, each once.
+    labels : ndarray of int8
+        For each candidate 1 (clicked), 0, or -1 where unknown, which then holds for the whole row.
+    lines : ndarray of int64
+        Where each row stands in ``file``.
+    file : object
+        Whose ``str`` names the source in messages.
     """
 
-    impression_id: str
-    user_id: str
-    time: float
-    history: list[str]
-    candidates: list[str]
-    labels: list[str] = field(default_factory=list)
+    ids: pa.Array | None
+    users: pa.Array
+    times: np.ndarray
+    history: Ragged
+    candidates: Ragged
+    labels: np.ndarray
+    lines: np.ndarray
+    file: object = ""
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[tuple[str, str, float, Sequence[int], Sequence[int], Sequence[int]]]) -> Impressions:
+        """Build from tuples: id, user, time, history, candidates, labels (empty where unknown)."""
+        ids, users, times, history, candidates, labels = (list(column) for column in zip(*rows, strict=True))
+        filled = [known or [UNKNOWN_LABEL] * len(shown) for known, shown in zip(labels, candidates, strict=True)]
+        return cls(
+            pa.array(ids, pa.string()) if any(ids) else None,
+            pa.array(users, pa.string()),
+            np.array(times, dtype=np.float64),
+            Ragged.from_rows(history),
+            Ragged.from_rows(candidates),
+            np.array([label for row in filled for label in row], dtype=np.int8),
+            np.arange(1, len(rows) + 1),
+        )
+
+    def take(self, rows: np.ndarray | None) -> Impressions:
+        """Return the given rows, or all for None."""
+        if rows is None:
+            return self
+        at = pa.array(rows)
+        return replace(
+            self,
+            ids=None if self.ids is None else self.ids.take(at),
+            users=self.users.take(at),
+            times=self.times[rows],
+            history=self.history.take(rows),
+            candidates=self.candidates.take(rows),
+            labels=self.labels[places(self.candidates.offsets, rows)],
+            lines=self.lines[rows],
+        )
 
     @property
-    def clicked(self) -> list[str]:
-        """Ids of the clicked candidates."""
-        return [item for item, label in zip(self.candidates, self.labels, strict=False) if label == "1"]
+    def labelled(self) -> np.ndarray:
+        """Whether the labels of each row are known."""
+        known = np.ones(len(self), dtype=bool)
+        known[self.candidates.row_of[self.labels == UNKNOWN_LABEL]] = False
+        return known
 
 
 def clean(text: str) -> str:
-    """Return the text in one line and one column: control characters, tabs and line breaks become spaces."""
+    """Return the text in one line and one column: HTML entities resolved, tabs, line breaks and the like as spaces."""
+    if "&" in text:
+        text = _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
     return _CONTROL.sub(" ", text)
 
 
@@ -72,3 +129,11 @@ def id_fault(text: str) -> str | None:
     if not _ID.fullmatch(text):
         return "holds a space, a quote or a control character"
     return "is a word that RecBole's reader takes for a missing value" if text in _RESERVED else None
+
+
+def unusable_ids(ids: pa.Array) -> np.ndarray:
+    """Whether ``id_fault`` finds a fault in each of many ids."""
+    known = pc.dictionary_encode(ids)
+    words = known.dictionary
+    bad = pc.or_(pc.match_substring_regex(words, pattern=_NO_ID), pc.is_in(words, value_set=pa.array([*_RESERVED, ""])))
+    return bad.take(known.indices).to_numpy(zero_copy_only=False)

@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from recbole_tinynews.data.converters.records import Impression
+import numpy as np
+import pyarrow.compute as pc
+
+from recbole_tinynews.data.converters.records import Impressions
 
 __all__ = ["SplitSummary", "Summary"]
 
@@ -29,20 +32,20 @@ class SplitSummary:
     without_non_click: int = 0
     users: set[str] = field(default_factory=set)
 
-    def add(self, impression: Impression) -> None:
-        """Count one impression."""
-        shown, history, clicks = len(impression.candidates), len(impression.history), impression.labels.count("1")
-        labelled = bool(impression.labels)
-        self.impressions += 1
-        self.users.add(impression.user_id)
-        self.candidates += shown
-        self.clicks += clicks
-        self.history_clicks += history
-        self.longest_history = max(self.longest_history, history)
-        self.empty_histories += not history
-        self.unlabelled += not labelled
-        self.without_click += labelled and not clicks
-        self.without_non_click += labelled and clicks == shown
+    def add(self, batch: Impressions) -> None:
+        """Count some impressions."""
+        shown, history, labelled = batch.candidates.lengths, batch.history.lengths, batch.labelled
+        clicks = np.diff(np.concatenate([[0], np.cumsum(batch.labels == 1)])[batch.candidates.offsets])
+        self.impressions += len(batch)
+        self.users.update(pc.unique(batch.users).to_pylist())
+        self.candidates += int(shown.sum())
+        self.clicks += int(clicks.sum())
+        self.history_clicks += int(history.sum())
+        self.longest_history = max(self.longest_history, int(history.max(initial=0)))
+        self.empty_histories += int(np.count_nonzero(history == 0))
+        self.unlabelled += int(np.count_nonzero(~labelled))
+        self.without_click += int(np.count_nonzero(labelled & (clicks == 0)))
+        self.without_non_click += int(np.count_nonzero(labelled & (clicks == shown)))
 
     def cells(self) -> list[str]:
         """Return the numbers as they are printed: counts, the mean length of a history, more counts."""

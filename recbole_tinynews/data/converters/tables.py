@@ -1,27 +1,53 @@
-"""Rows and columns of TSV and CSV files."""
+"""Columns of CSV, TSV, JSON Lines and Parquet files, a batch of rows at a time."""
 
 from __future__ import annotations
 
 import csv
+import io
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from typing import Any, NamedTuple
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
+from pyarrow import parquet
+
+from recbole_tinynews.data.converters.bad_rows import BadRows
 from recbole_tinynews.data.converters.textfile import TextFile
 from recbole_tinynews.errors import InputError
 
-__all__ = ["Column", "Table"]
+__all__ = ["Column", "Rows", "Table"]
 
 Column = str | int | None
 """A column's name, its number from 1 in a table without header, or None where there is none."""
 
 _ID_NAMES = {"id", "news_id", "newsid", "item_id", "itemid", "nid", "doc_id", "impression_id", "impressionid"}
+_JSON = (".jsonl", ".ndjson", ".json")
+_ROWS_AT_ONCE = 50_000
+
+
+class Rows(NamedTuple):
+    """Some rows of a table.
+
+    Parameters
+    ----------
+    lines : ndarray of int64
+        Where each row stands in the file: its line, or in Parquet its number, from 1.
+    columns : list of pyarrow.Array
+        The wanted columns, each of text or of lists of text; empty texts where a column or a value is missing.
+    """
+
+    lines: np.ndarray
+    columns: list[pa.Array]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A text file with columns.
+    """A file with columns. Its suffix tells the format: ``.csv``, ``.jsonl``, ``.parquet``, or TSV for all others.
 
     Parameters
     ----------
@@ -41,69 +67,220 @@ class Table:
     header: bool = False
     widths: tuple[int, ...] = ()
 
-    def rows(self, columns: Sequence[Column]) -> Iterator[tuple[int, tuple[str, ...]]]:
-        """Yield each row's line number and its cells of the given two or more columns, empty for None.
+    def read(self, columns: Sequence[Column], bad: BadRows) -> Iterator[Rows]:
+        """Yield the wanted columns, batch by batch.
 
         Raises
         ------
         InputError
-            If a column is missing, or a row has another number of columns than expected.
+            If a column is missing, or by the will of ``bad`` at a row with another number of columns than expected.
         """
-        table = self._cells()
-        number, first = next(table, (0, []))
-        if not first:
-            raise InputError("no rows", self.file)
-        if self.widths and len(first) not in self.widths:
-            raise InputError(f"expected {self._expected()} columns, found {len(first)}", self.file, number)
-        width = len(first)
-        pick = itemgetter(*(self._index(column, first) for column in columns))
-        if self.header:
-            number, first = next(table, (0, []))
-            if not first:
-                raise InputError("no rows below the header", self.file)
-        elif first[0].strip().lower() in _ID_NAMES:
-            raise InputError(f"a header ({first[0]!r}, ...) where none is expected", self.file, number)
-        while first:
-            if len(first) != width:
-                raise InputError(f"expected {width} columns, found {len(first)}", self.file, number)
-            first.append("")  # what an index of -1, a missing column, picks
-            yield number, pick(first)
-            number, first = next(table, (0, []))
+        if self.file.kind == ".parquet":
+            batches = self._parquet(columns)
+        elif self.file.kind in _JSON:
+            batches = self._json(columns, bad)
+        else:
+            batches = self._delimited(columns, bad)
+        found = False
+        for lines, wanted in batches:
+            if len(lines):
+                found = True
+                yield Rows(lines, [_missing(len(lines)) if column is None else column for column in wanted])
+        if not found:
+            raise InputError("no rows below the header" if self.header else "no rows", self.file)
 
     def width(self) -> int:
-        """Number of columns of the first row."""
-        return len(next(self._cells(), (0, []))[1])
+        """Number of columns of the first row of a TSV or CSV file."""
+        for _, block in self.file.blocks(BadRows(), self._quote != ""):
+            if block := block.lstrip(b"\n"):
+                return len(self._first(block))
+        return 0
 
-    def _expected(self) -> str:
-        return " or ".join(map(str, self.widths))
+    @property
+    def _delimiter(self) -> str:
+        return self.separator or ("," if self.file.kind == ".csv" else "\t")
 
-    def _index(self, column: Column, first: list[str]) -> int:
+    @property
+    def _quote(self) -> str:
+        return "" if self._delimiter == "\t" else '"'
+
+    def _first(self, block: bytes) -> list[str]:
+        """Cells of the first row."""
+        if not self._quote:
+            return block[: block.find(b"\n")].decode().split("\t")
+        csv.field_size_limit(sys.maxsize)
+        return next(csv.reader(io.StringIO(block.decode(), newline="\n"), delimiter=self._delimiter))
+
+    def _delimited(self, columns: Sequence[Column], bad: BadRows) -> Iterator[Rows]:
+        first: list[str] = []
+        places: list[int | None] = []
+        for number, block in self.file.blocks(bad, self._quote != ""):
+            if not first:
+                blank = len(block) - len(block.lstrip(b"\n"))
+                number, block = number + blank, block[blank:]
+                if not block:
+                    continue
+                first = self._first(block)
+                self._check_first(first, number)
+                places = [self._place(column, first, number) for column in columns]
+                if self.header:
+                    number, block = number + 1, block[block.find(b"\n") + 1 :]
+            if block:
+                yield self._parse(block, number, len(first), places, bad)
+
+    def _check_first(self, first: list[str], line: int) -> None:
+        if self.widths and len(first) not in self.widths:
+            expected = " or ".join(map(str, self.widths))
+            raise InputError(f"expected {expected} columns, found {len(first)}", self.file, line)
+        if not self.header and first[0].strip().lower() in _ID_NAMES:
+            raise InputError(f"a header ({first[0]!r}, ...) where none is expected", self.file, line)
+
+    def _place(self, column: Column, first: list[str], line: int) -> int | None:
         if column is None:
-            return -1
+            return None
         if self.header:
             if column not in first:
-                raise InputError(f"no column {column!r}; the header has {', '.join(first)}", self.file, 1)
+                raise InputError(f"no column {column!r}; the header has {', '.join(first)}", self.file, line)
             return first.index(str(column))
         if not isinstance(column, int) or not 1 <= column <= len(first):
-            raise InputError(
-                f"no column {column!r}: without a header columns are numbers from 1 to {len(first)}", self.file, 1
-            )
+            expected = f"without a header columns are numbers from 1 to {len(first)}"
+            raise InputError(f"no column {column!r}: {expected}", self.file, line)
         return column - 1
 
-    def _cells(self) -> Iterator[tuple[int, list[str]]]:
-        separator = self.separator or ("," if ".csv" in self.file.path.suffixes else "\t")
-        if separator == "\t":
-            return ((number, line.split("\t")) for number, line in self.file.lines() if line)
-        return self._quoted(separator)
+    def _parse(self, block: bytes, number: int, width: int, places: Sequence[int | None], bad: BadRows) -> Rows:
+        lines, blank = _lines(block, number, self._quote != "")
+        broken: list[int] = []
 
-    def _quoted(self, separator: str) -> Iterator[tuple[int, list[str]]]:
-        csv.field_size_limit(sys.maxsize)
-        reader = csv.reader((line + "\n" for _, line in self.file.lines()), delimiter=separator, strict=True)
-        number = 1
+        def note(row: Any) -> str:
+            if not blank[row.number - 1]:
+                message = f"expected {width} columns, found {row.actual_columns}"
+                bad.add("wrong number of columns", message, self.file, int(lines[row.number - 1]))
+            broken.append(row.number - 1)
+            return "skip"
+
+        names = [str(place) for place in range(width)]
+        wanted = list(dict.fromkeys(names[place] for place in places if place is not None))
+        table = arrow_csv.read_csv(
+            pa.BufferReader(block),
+            arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1),
+            arrow_csv.ParseOptions(
+                delimiter=self._delimiter,
+                quote_char=self._quote or False,
+                newlines_in_values=self._quote != "",
+                ignore_empty_lines=False,
+                invalid_row_handler=note,
+            ),
+            arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, check_utf8=False
+            ),
+        ).combine_chunks()
+        kept = np.delete(np.arange(len(lines)), broken)
+        parsed = {name: _whole(table[name]) for name in wanted}
+        if blank.any():
+            rows = np.flatnonzero(~blank[kept])
+            kept, parsed = kept[rows], {name: column.take(pa.array(rows)) for name, column in parsed.items()}
+        return Rows(lines[kept], [None if place is None else parsed[names[place]] for place in places])
+
+    def _json(self, columns: Sequence[Column], bad: BadRows) -> Iterator[Rows]:
+        seen: set[str] = set()
+        for number, block in self.file.blocks(bad):
+            lines, objects = [], []
+            for line, text in enumerate(block.split(b"\n"), number):
+                if not text.strip():
+                    continue
+                try:
+                    one = json.loads(text)
+                except ValueError as error:
+                    bad.add("no JSON", f"not a JSON object ({error})", self.file, line)
+                    continue
+                if not isinstance(one, dict):
+                    bad.add("no JSON", f"expected a JSON object, found {type(one).__name__}", self.file, line)
+                    continue
+                lines.append(line)
+                objects.append(one)
+            if objects and not seen:
+                seen = set().union(*objects)
+                for column in columns:
+                    if column is not None and column not in seen:
+                        raise InputError(f"no column {column!r}; known are {', '.join(sorted(seen))}", self.file, lines[0])
+            yield Rows(
+                np.array(lines, dtype=np.int64),
+                [None if c is None else _from_python([one.get(c) for one in objects]) for c in columns],
+            )
+
+    def _parquet(self, columns: Sequence[Column]) -> Iterator[Rows]:
         try:
-            for cells in reader:
-                if cells:
-                    yield number, cells
-                number = reader.line_num + 1
-        except csv.Error as error:
-            raise InputError(f"broken quoting ({error})", self.file, number) from error
+            file = parquet.ParquetFile(self.file.path)
+            names = file.schema_arrow.names
+            for column in columns:
+                if column is not None and column not in names:
+                    raise InputError(f"no column {column!r}; the file has {', '.join(names)}", self.file)
+            wanted = list(dict.fromkeys(str(column) for column in columns if column is not None))
+            number = 1
+            for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
+                lines = np.arange(number, number + len(batch))
+                yield Rows(lines, [None if c is None else _as_text(batch.column(str(c))) for c in columns])
+                number += len(batch)
+        except pa.ArrowInvalid as error:
+            raise InputError(f"not a Parquet file, or damaged ({' '.join(str(error).split())})", self.file) from error
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror or error})", self.file) from error
+
+
+def _lines(block: bytes, number: int, quoted: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Line on which each row starts, and whether it is blank."""
+    text = np.frombuffer(block, dtype=np.uint8)
+    ends = np.flatnonzero(text == ord("\n"))
+    lines = np.arange(number, number + len(ends))
+    if quoted and b'"' in block:
+        closed = np.searchsorted(np.flatnonzero(text == ord('"')), ends) % 2 == 0
+        starts = np.concatenate([[True], closed[:-1]])
+        lines, ends = lines[starts], ends[closed]
+    return lines, np.diff(ends, prepend=-1) == 1
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    whole = column.combine_chunks()
+    return whole if isinstance(whole, pa.Array) else pa.concat_arrays(whole.chunks)
+
+
+def _missing(rows: int) -> pa.Array:
+    return pa.repeat(pa.scalar(""), rows)
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    """Any column as text, or as lists of text."""
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        return pa.ListArray.from_arrays(pa.array(offsets), _as_text(column.flatten()))
+    if pa.types.is_dictionary(kind):
+        return _as_text(column.dictionary_decode())
+    if pa.types.is_boolean(kind):
+        column = column.cast(pa.int8())
+    elif pa.types.is_timestamp(kind):
+        column = pc.cast(column, pa.timestamp("us", kind.tz), safe=False)
+    elif pa.types.is_floating(kind):
+        # pandas makes floats of ids where some are missing
+        column = pc.if_else(pc.is_nan(column), None, column)
+        whole = pc.all(pc.equal(column, pc.round(column))).as_py()
+        column = column.cast(pa.int64()) if whole else column
+    return pc.fill_null(column.cast(pa.string()), "")
+
+
+def _from_python(values: list[Any]) -> pa.Array:
+    if any(isinstance(value, list) for value in values):
+        rows = [value if isinstance(value, list) else [] if value is None else [value] for value in values]
+        return pa.array([[_text(one) for one in row] for row in rows], pa.list_(pa.string()))
+    return pa.array([_text(value) for value in values], pa.string())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
+        return str(int(value))
+    return str(value)

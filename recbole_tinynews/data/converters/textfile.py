@@ -1,4 +1,4 @@
-"""Text files as people have them: plain, gzip, xz or inside a zip; read line by line, never whole."""
+"""Text files, plain or compressed, in checked blocks."""
 
 from __future__ import annotations
 
@@ -8,32 +8,37 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import pyarrow as pa
+from tqdm import tqdm
+
+from recbole_tinynews.data.converters.bad_rows import BadRows
 from recbole_tinynews.errors import InputError
 
 __all__ = ["TextFile"]
 
 _DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile)
-_OPEN: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
-
-
-def _buffered(stream: Any) -> IO[bytes]:
-    # the decompressors' own readline is several times slower
-    return io.BufferedReader(stream, 1 << 20)
+_PACKED: dict[str, Any] = {
+    ".gz": gzip.open,
+    ".xz": lzma.open,
+    ".zst": lambda raw: pa.CompressedInputStream(raw, "zstd"),
+}
+_BLOCK = 16 << 20
+_LONGEST_ROW = 64 << 20
 
 
 @dataclass(frozen=True)
 class TextFile:
-    """A UTF-8 file that can be read line by line; its ``str`` is its name in messages.
+    """A UTF-8 file that can be read block by block; its ``str`` is its name in messages.
 
     Parameters
     ----------
     path : Path
-        The file; ``.gz`` and ``.xz`` are decompressed on the fly.
+        The file; ``.gz``, ``.xz`` and ``.zst`` are decompressed on the fly.
     member : str, optional
         Name inside ``path`` if that is a zip.
     """
@@ -43,7 +48,7 @@ class TextFile:
 
     @classmethod
     def find(cls, place: str | Path, name: str) -> TextFile:
-        """Return the file ``name`` (or ``name.gz``, ``name.xz``) of a folder, or the one anywhere in a zip.
+        """Return the file ``name`` (perhaps compressed) of a folder, or the one anywhere in a zip.
 
         Raises
         ------
@@ -52,7 +57,7 @@ class TextFile:
         """
         place = Path(place)
         if place.is_dir():
-            for suffix in ("", ".gz", ".xz"):
+            for suffix in ("", *_PACKED):
                 if (place / (name + suffix)).is_file():
                     return cls(place / (name + suffix))
             raise InputError(f"no {name} (or {name}.gz) in this folder", place)
@@ -69,47 +74,115 @@ class TextFile:
     def __str__(self) -> str:
         return str(self.path if self.member is None else self.path / self.member)
 
-    def lines(self) -> Iterator[tuple[int, str]]:
-        """Yield each line's number (from 1) and text without its line end; a byte-order mark is left out.
+    @property
+    def kind(self) -> str:
+        """Suffix that tells the format, e.g. ``.csv`` of ``log.csv.gz``."""
+        path = Path(str(self))
+        return Path(path.stem if path.suffix in _PACKED else path.name).suffix.lower()
+
+    def blocks(self, bad: BadRows, quoted: bool = False) -> Iterator[tuple[int, bytes]]:
+        r"""Yield blocks of whole rows, each with the number of its first line (from 1).
+
+        Lines end with ``\n`` whatever they end with in the file, and a byte-order mark is left out. Lines that
+        are not UTF-8 or hold a NUL byte are bad rows; where these are skipped they become blank.
+
+        Parameters
+        ----------
+        bad : BadRows
+            What to do with bad rows.
+        quoted : bool, default False
+            Whether a line's end inside double quotes ends no row.
 
         Raises
         ------
         InputError
-            If the file is missing, empty, cut off, not UTF-8, or holds a NUL byte.
+            If the file is missing, empty or cut off, or a row never ends.
         """
-        number = 0
+        number, rest = 1, b""
         try:
             with self._open() as stream:
-                for number, raw in enumerate(stream, 1):
-                    yield number, self._decode(raw, number)
+                while chunk := stream.read(_BLOCK):
+                    rest += chunk
+                    end = _end_of_rows(rest, quoted)
+                    if end:
+                        yield number, self._checked(rest[:end], number, bad)
+                        number += rest.count(b"\n", 0, end)
+                        rest = rest[end:]
+                    elif len(rest) > _LONGEST_ROW:
+                        raise InputError("a row of more than 64 MB; is a quote not closed?", self, number)
         except _DAMAGED as error:
-            raise InputError(f"the compressed file is damaged or cut off ({error})", self, number + 1) from error
+            at = number + rest.count(b"\n")
+            raise InputError(f"the compressed file is damaged or cut off ({error})", self, at) from error
         except OSError as error:
-            raise InputError(f"cannot be read ({error.strerror or error})", self) from error
-        if number == 0:
+            what = f"cannot be read ({error.strerror or error})"
+            raise InputError(what if error.errno else f"the compressed file is damaged or cut off ({error})", self) from error
+        if rest:
+            rest += b"\n"
+            if not _end_of_rows(rest, quoted):
+                raise InputError("broken quoting: a quote is not closed", self, number)
+            yield number, self._checked(rest, number, bad)
+        elif number == 1:
             raise InputError("the file is empty", self)
 
     @contextmanager
     def _open(self) -> Iterator[IO[bytes]]:
-        if self.member is not None:
-            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as stream:
-                yield _buffered(stream)
-        elif self.path.suffix in _OPEN:
-            with _OPEN[self.path.suffix](self.path) as stream:
-                yield _buffered(stream)
-        else:
-            with open(self.path, "rb") as stream:
-                yield stream
+        with ExitStack() as stack:
+            raw = stack.enter_context(open(self.path, "rb"))
+            bar = stack.enter_context(
+                tqdm(total=self.path.stat().st_size, unit="B", unit_scale=True, desc=self.path.name, leave=False, disable=None)
+            )
+            stream: Any = raw
+            if self.member is not None:
+                stream = stack.enter_context(stack.enter_context(zipfile.ZipFile(raw)).open(self.member))
+            elif self.path.suffix in _PACKED:
+                stream = stack.enter_context(_PACKED[self.path.suffix](raw))
+            yield _Watched(stream, raw, bar)
 
-    def _decode(self, raw: bytes, number: int) -> str:
-        if b"\0" in raw:
-            raise InputError("holds a NUL byte: not a UTF-8 text file, or damaged", self, number)
-        try:
-            text = raw.decode()
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"not UTF-8: byte 0x{raw[error.start]:02x} at column {error.start + 1}", self, number
-            ) from error
+    def _checked(self, block: bytes, number: int, bad: BadRows) -> bytes:
         if number == 1:
-            text = text.removeprefix("\ufeff")
-        return text.removesuffix("\n").removesuffix("\r")
+            block = block.removeprefix(b"\xef\xbb\xbf")
+        if b"\r" in block:
+            # what stands alone is no line's end here, but would be one for other readers
+            block = block.replace(b"\r\n", b"\n").replace(b"\r", b" ")
+        if _fault(block) is None:
+            return block
+        lines = block.split(b"\n")
+        for row, line in enumerate(lines):
+            if fault := _fault(line):
+                bad.add(*fault, self, number + row)
+                lines[row] = b""
+        return b"\n".join(lines)
+
+
+class _Watched(io.RawIOBase):
+    """A stream that moves a progress bar by the place in the file below."""
+
+    def __init__(self, stream: Any, raw: IO[bytes], bar: tqdm) -> None:
+        self._stream, self._raw, self._bar = stream, raw, bar
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._stream.read(size)
+        self._bar.update(self._raw.tell() - self._bar.n)
+        return chunk
+
+
+def _end_of_rows(text: bytes, quoted: bool) -> int:
+    """Where the last whole row ends: behind the last line's end that no open quote stands before."""
+    end = text.rfind(b"\n") + 1
+    if quoted and end:
+        quotes = text.count(b'"', 0, end)
+        while end and quotes % 2:
+            before = text.rfind(b"\n", 0, end - 1) + 1
+            quotes -= text.count(b'"', before, end)
+            end = before
+    return end
+
+
+def _fault(text: bytes) -> tuple[str, str] | None:
+    if b"\0" in text:
+        return "NUL byte", "holds a NUL byte: not a UTF-8 text file, or damaged"
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return "not UTF-8", f"not UTF-8: byte 0x{text[error.start]:02x} at column {error.start + 1}"
+    return None

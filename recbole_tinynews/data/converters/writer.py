@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
 
 from recbole_tinynews.data.converters.clicks import ClickLog
-from recbole_tinynews.data.converters.records import Impression, News, clean
+from recbole_tinynews.data.converters.ids import joined
+from recbole_tinynews.data.converters.records import Impressions, News, clean
 from recbole_tinynews.data.converters.summary import SplitSummary, Summary
+from recbole_tinynews.data.ragged import Ragged
 from recbole_tinynews.data.schema import (
     CORPUS_COLUMNS,
     IMPRESSION_HEADER,
@@ -27,9 +34,9 @@ __all__ = ["write_dataset"]
 
 def write_dataset(
     folder: str | Path,
-    news: Iterable[News],
-    impressions: Iterable[tuple[str, Impression]] = (),
-    use_histories: bool = True,
+    news: Mapping[str, News],
+    impressions: Iterable[tuple[str, Impressions]] = (),
+    histories: str = "all",
 ) -> Summary:
     """Write the atomic files of one dataset.
 
@@ -40,13 +47,12 @@ def write_dataset(
     ----------
     folder : str or Path
         The dataset's folder; its name is the dataset's name.
-    news : iterable of News
-        All news, each id once.
-    impressions : iterable of (str, Impression)
-        Split and impression, in any order of splits. Without any only ``.news`` and ``.item`` are written.
-    use_histories : bool, default True
-        Whether histories tell of clicks that ``.inter`` should know. False if they only repeat clicked
-        candidates of this log, which then might be those of validation or test impressions.
+    news : mapping of str to News
+        All news by their id; their order is that of the numbers in ``impressions``.
+    impressions : iterable of (str, Impressions)
+        Splits and impressions of them, in any order of splits. Without any only ``.news`` and ``.item`` are written.
+    histories : {"all", "first", "none"}, default "all"
+        Which histories tell of clicks that ``.inter`` may know; see `ClickLog`.
 
     Returns
     -------
@@ -60,28 +66,35 @@ def write_dataset(
     """
     folder = Path(folder)
     summary = Summary(str(folder))
-    with _staging(folder) as staging, ExitStack() as files:
-        _write_news(staging, news, summary)
-        clicks = ClickLog()
-        logs: dict[str, TextIO] = {}
-        for split, impression in impressions:
+    with staging(folder) as place, ExitStack() as files:
+        write_news(place, news.values(), summary)
+        items = pa.array(news, pa.string())
+        clicks = ClickLog(histories)
+        logs: dict[str, BinaryIO] = {}
+        for split, batch in impressions:
+            if not len(batch):
+                continue
             if split not in logs:
-                logs[split] = files.enter_context(_create(staging, f"{split}.imp", IMPRESSION_HEADER))
+                logs[split] = files.enter_context(_create(place, f"{split}.imp", IMPRESSION_HEADER))
                 summary.splits[split] = SplitSummary()
-            history = " ".join(impression.history)
-            summary.splits[split].add(impression)
-            logs[split].write(_impression_line(impression, history, summary.splits[split].impressions))
-            clicks.add(split, impression, history if use_histories else "")
+            _write_impressions(logs[split], batch, items, summary.splits[split].impressions)
+            summary.splits[split].add(batch)
+            clicks.add(split, batch)
         if logs:
             if "train" not in logs:
                 raise InputError("no train impressions: all are of the validation or test days")
-            _write_inter(staging, clicks, summary)
+            with _create(place, "inter", INTER_HEADER) as inter:
+                for users, item, times in clicks.users():
+                    _write_table(inter, [users, items.take(pa.array(item)), _seconds(times)])
+                    summary.inter_users += len(pc.unique(users))
+                    summary.inter_clicks += len(users)
+            summary.notes["clicks on a news the user had clicked before, not repeated in .inter"] += clicks.repeated
         summary.splits = {split: summary.splits[split] for split in SPLITS if split in summary.splits}
     return summary
 
 
 @contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
+def staging(folder: Path) -> Iterator[Path]:
     """Give a folder of the same name to write into, and move its files to ``folder`` if all went well."""
     if folder.exists() and not folder.is_dir():
         raise InputError("is a file; a folder of this name is to be written", folder)
@@ -106,35 +119,49 @@ def _staging(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _create(folder: Path, suffix: str, header: Iterable[str]) -> TextIO:
-    stream = atomic_file(folder, suffix).open("w", encoding="utf-8", newline="\n")
-    stream.write("\t".join(header) + "\n")
+def _create(folder: Path, suffix: str, header: Iterable[str]) -> BinaryIO:
+    stream = atomic_file(folder, suffix).open("wb")
+    stream.write(("\t".join(header) + "\n").encode())
     return stream
 
 
-def _write_news(folder: Path, news: Iterable[News], summary: Summary) -> None:
+def write_news(folder: Path, news: Iterable[News], summary: Summary) -> None:
+    """Write ``.news`` and ``.item``, texts cleaned, and count what was changed."""
+    notes, texts_seen = summary.notes, set()
     with _create(folder, "news", CORPUS_COLUMNS) as texts, _create(folder, "item", ITEM_HEADER) as items:
         for one in news:
             cells = [one.title, one.abstract, one.body, one.category, one.subcategory]
             title, abstract, body, category, subcategory = cleaned = [clean(cell) for cell in cells]
             # RecBole reads .item with quoting rules: a cell that starts with a quote would swallow the next ones
             category, subcategory = category.replace('"', "'"), subcategory.replace('"', "'")
-            texts.write(f"{one.item_id}\t{title}\t{abstract}\t{body}\n")
-            items.write(f"{one.item_id}\t{category}\t{subcategory}\n")
+            texts.write(f"{one.item_id}\t{title}\t{abstract}\t{body}\n".encode())
+            items.write(f"{one.item_id}\t{category}\t{subcategory}\n".encode())
             summary.news += 1
-            summary.notes["news with control characters, tabs or line breaks made spaces"] += cells != cleaned
+            notes["news with HTML entities, control characters, tabs or line breaks, cleaned"] += cells != cleaned
             summary.without.update(title=not title, abstract=not abstract, body=not body)
+            text = hash((title, abstract, body))
+            notes["news with the texts of another news, kept"] += bool(title or body) and text in texts_seen
+            texts_seen.add(text)
 
 
-def _impression_line(one: Impression, history: str, row: int) -> str:
-    lists = f"{history}\t{' '.join(one.candidates)}\t{' '.join(one.labels)}"
-    return f"{one.impression_id or row}\t{one.user_id}\t{one.time:.15g}\t{lists}\n"
+def _write_impressions(stream: BinaryIO, batch: Impressions, items: pa.Array, row: int) -> None:
+    ids = pa.array(np.arange(row + 1, row + 1 + len(batch))).cast(pa.string()) if batch.ids is None else batch.ids
+    labels = Ragged(np.where(batch.labels == 1, 1, 0), batch.candidates.offsets)
+    marks = joined(labels, pa.array(["0", "1"]))
+    if not batch.labelled.all():
+        marks = pc.if_else(pa.array(batch.labelled), marks, "")
+    lists = [joined(batch.history, items), joined(batch.candidates, items), marks]
+    _write_table(stream, [ids, batch.users, _seconds(batch.times), *lists])
 
 
-def _write_inter(folder: Path, clicks: ClickLog, summary: Summary) -> None:
-    with _create(folder, "inter", INTER_HEADER) as inter:
-        for user, known in clicks.users():
-            inter.write("".join(f"{user}\t{item}\t{time:.15g}\n" for item, time in known))
-            summary.inter_users += 1
-            summary.inter_clicks += len(known)
-    summary.notes["clicks on a news the user had clicked before, not repeated in .inter"] += clicks.repeated
+def _seconds(times: np.ndarray) -> pa.Array:
+    """Times as text, with no more digits than needed."""
+    whole = times.astype(np.int64)
+    if (whole == times).all():
+        return pa.array(whole).cast(pa.string())
+    return pa.array([f"{time:.15g}" for time in times.tolist()])
+
+
+def _write_table(stream: BinaryIO, columns: Sequence[pa.Array]) -> None:
+    table = pa.table(list(columns), names=[str(number) for number in range(len(columns))])
+    csv.write_csv(table, stream, csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none"))
