@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,8 +14,8 @@ from recbole_tinynews.data.ragged import Ragged, chunks
 
 __all__ = ["ClickLog"]
 
-_USERS_AT_ONCE = 50_000
-_History = tuple[int, bytes]
+_USERS_AT_ONCE = 10_000
+_History = bytes  # the user and the news as int32: one object, where millions of tuples would slow Python down
 
 
 class ClickLog:
@@ -38,7 +39,7 @@ class ClickLog:
         self._users = Vocabulary()
         self._clicks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._histories: dict[_History, float] = {}
-        self._first: dict[int, tuple[float, bytes]] = {}
+        self._first: dict[int, tuple[float, _History]] = {}
         self._valid_start = np.inf
         self.repeated = 0
 
@@ -55,20 +56,17 @@ class ClickLog:
             self._valid_start = min(self._valid_start, batch.times.min(initial=np.inf))
         if self._mode == "none":
             return
-        raw = batch.history.values.astype(np.int32).tobytes()
-        bounds = (batch.history.offsets * 4).tolist()
-        entries = zip(users.tolist(), batch.times.tolist(), bounds[:-1], bounds[1:], strict=True)
+        entries = _histories(users, batch)
         if split == "train" and self._mode == "all":
             # logs repeat a user's history in each of his impressions: it is kept once, with its earliest time
-            known = self._histories
-            for user, time, start, end in entries:
-                history = user, raw[start:end]
-                if time < known.get(history, np.inf):
+            known, get, never = self._histories, self._histories.get, math.inf
+            for _, time, history in entries:
+                if time < get(history, never):
                     known[history] = time
         else:
-            for user, time, start, end in entries:
+            for user, time, history in entries:
                 if user not in self._first or time < self._first[user][0]:
-                    self._first[user] = time, raw[start:end]
+                    self._first[user] = time, history
 
     def users(self) -> Iterator[tuple[pa.Array, np.ndarray, np.ndarray]]:
         """Yield users, their news and the times of these clicks, each user's in order of time."""
@@ -85,16 +83,21 @@ class ClickLog:
 
     def _events(self) -> tuple[np.ndarray, np.ndarray, Ragged, np.ndarray]:
         """User, time, news of each history and each click, and which is a click."""
-        known = [(user, time, raw) for (user, raw), time in self._histories.items()]
         late = self._valid_start if self._mode == "all" else None
-        known += [(user, time if late is None else late, raw) for user, (time, raw) in self._first.items()]
+        known = list(self._histories)
+        dated = list(self._histories.values())
+        for time, history in self._first.values():
+            known.append(history)
+            dated.append(time if late is None else late)
+        lengths = np.array([len(history) // 4 for history in known], dtype=np.int64)
+        flat = Ragged.from_lengths(np.frombuffer(b"".join(known), dtype=np.int32), lengths)
+        user, items = flat.values[flat.offsets[:-1]], np.delete(flat.values, flat.offsets[:-1])
         clicks = [np.concatenate(column) for column in zip(*self._clicks, strict=True)]
-        users = np.concatenate([np.array([user for user, _, _ in known], dtype=np.int32), clicks[0]])
-        times = np.concatenate([np.array([time for _, time, _ in known], dtype=np.float64), clicks[2]])
-        values = np.concatenate([np.frombuffer(b"".join(raw for _, _, raw in known), dtype=np.int32), clicks[1]])
-        lengths = np.ones(len(users), dtype=np.int64)
-        lengths[: len(known)] = [len(raw) // 4 for _, _, raw in known]
-        return users, times, Ragged.from_lengths(values, lengths), np.arange(len(users)) >= len(known)
+        users = np.concatenate([user, clicks[0]])
+        times = np.concatenate([np.array(dated, dtype=np.float64), clicks[2]])
+        lengths = np.concatenate([lengths - 1, np.ones(len(clicks[0]), dtype=np.int64)])
+        events = Ragged.from_lengths(np.concatenate([items, clicks[1]]), lengths)
+        return users, times, events, np.arange(len(users)) >= len(known)
 
     def _first_clicks(
         self, users: np.ndarray, times: np.ndarray, items: Ragged, is_click: np.ndarray
@@ -102,8 +105,11 @@ class ClickLog:
         """Of events in order of user and time: each pair of user and news once, with its first time."""
         event = items.row_of
         size = int(items.values.max(initial=0)) + 1
+        keys = users[event].astype(np.int64) * size + items.values
+        order = np.argsort(keys)  # with the least place of each key this is np.unique's return_index, but much faster
+        starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
         new = np.zeros(len(event), dtype=bool)
-        new[np.unique(users[event].astype(np.int64) * size + items.values, return_index=True)[1]] = True
+        new[np.minimum.reduceat(order, starts)] = True
         self.repeated += int(np.count_nonzero(~new & is_click[event]))
         # how many new ones of the same history are left, itself included: so many seconds before
         so_far = np.concatenate([[0], np.cumsum(new)])
@@ -112,3 +118,12 @@ class ClickLog:
         time = np.where(is_click[event], times[event], times[event] - left)
         order = np.lexsort((time, users[event]))
         return users[event][order], item[order], time[order]
+
+
+def _histories(users: np.ndarray, batch: Impressions) -> Iterator[tuple[int, float, _History]]:
+    """User, time and history of each impression."""
+    offsets = batch.history.offsets
+    raw = np.insert(batch.history.values, offsets[:-1], users).astype(np.int32).tobytes()
+    bounds = ((offsets + np.arange(len(offsets))) * 4).tolist()
+    histories = map(raw.__getitem__, map(slice, bounds, bounds[1:]))
+    return zip(users.tolist(), batch.times.tolist(), histories, strict=True)

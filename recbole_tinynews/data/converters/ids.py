@@ -50,12 +50,15 @@ def split_lists(column: pa.Array, separator: str = " ") -> tuple[pa.Array, np.nd
         inside[row_ends] = False
         ends[inside] = places - np.arange(len(places))
         ends[row_ends] = offsets[1:] - before[1:]
-        starts = np.concatenate([[0], ends]).astype(np.int32)
+        full = np.diff(ends, prepend=0) > 0
+        if not full.all():
+            lengths = np.bincount(np.repeat(np.arange(len(lengths)), lengths)[full], minlength=len(lengths))
+            ends = ends[full]
+        starts = np.concatenate([np.zeros(1, dtype=np.int32), ends])
         tokens = pa.StringArray.from_buffers(len(ends), pa.py_buffer(starts), pa.py_buffer(text[~is_separator]))
-    if separator != " ":
+    if separator != " " or pa.types.is_list(column.type):
         tokens = pc.utf8_trim_whitespace(tokens)
-    full = pc.not_equal(tokens, "").to_numpy(zero_copy_only=False)
-    if not full.all():
+        full = pc.not_equal(tokens, "").to_numpy(zero_copy_only=False)
         lengths = np.bincount(np.repeat(np.arange(len(lengths)), lengths)[full], minlength=len(lengths))
         tokens = tokens.filter(pa.array(full))
     return tokens, lengths
@@ -68,5 +71,8 @@ def numbers(tokens: pa.Array, known: pa.Array) -> np.ndarray:
 
 def joined(rows: Ragged, names: pa.Array) -> pa.Array:
     """Each row's names, with a space between them."""
-    offsets = pa.array(rows.offsets.astype(np.int32))
-    return pc.binary_join(pa.ListArray.from_arrays(offsets, names.take(pa.array(rows.values))), " ")
+    # pc.binary_join does the same a token at a time: here the tokens bring their spaces, and rows are views of them
+    tokens = pc.binary_join_element_wise(names, " ", "").take(pa.array(rows.values))
+    offsets = np.frombuffer(tokens.buffers()[1], dtype=np.int32)[rows.offsets]
+    text = pa.StringArray.from_buffers(len(rows), pa.py_buffer(offsets), tokens.buffers()[2])
+    return pc.utf8_rtrim(text, characters=" ")

@@ -11,10 +11,10 @@ import pyarrow as pa
 from recbole_tinynews.data.converters.bad_rows import BadRows, Fault
 from recbole_tinynews.data.converters.ids import numbers, split_lists
 from recbole_tinynews.data.converters.mapping import ImpressionColumns
-from recbole_tinynews.data.converters.records import UNKNOWN_LABEL, Impressions, id_fault, unusable_ids
+from recbole_tinynews.data.converters.records import UNKNOWN_LABEL, Impressions, id_faults
 from recbole_tinynews.data.converters.tables import Rows, Table
 from recbole_tinynews.data.converters.textfile import TextFile
-from recbole_tinynews.data.converters.times import time_parser
+from recbole_tinynews.data.converters.times import parse_times, time_parser
 from recbole_tinynews.data.ragged import Ragged
 
 __all__ = ["ImpressionReader", "twice", "without_labels"]
@@ -63,8 +63,8 @@ class ImpressionReader:
 
     def _impressions(self, rows: Rows, file: TextFile, may_lack_labels: bool) -> Impressions:
         ids, users, moments, history, candidates, label, clicked, shown = rows.columns
-        faults = [_id_fault("impression", ids)] if self.columns.impression_id is not None else []
-        faults.append(_id_fault("user", users))
+        faults = [id_faults("impression", ids)] if self.columns.impression_id is not None else []
+        faults.append(id_faults("user", users))
         times = self._times(moments, faults)
         past = self._known(*self._split(history), faults)
         if self.columns.clicked is not None:
@@ -81,20 +81,14 @@ class ImpressionReader:
         return made.take(self.bad.good(file, rows.lines, faults))
 
     def _times(self, moments: pa.Array, faults: list[Fault]) -> np.ndarray:
-        texts = moments.to_pylist()
-        times = np.empty(len(texts))
-        for row, text in enumerate(texts):
-            try:
-                times[row] = self._seconds(text)
-            except (ValueError, OverflowError):
-                times[row] = np.nan
+        times = parse_times(moments, self.columns.time_format)
 
         def message(row: int) -> str:
+            text = moments[row].as_py()
             try:
-                self._seconds(texts[row])
+                return f"bad date {text!r} ({self._seconds(text)})"
             except (ValueError, OverflowError) as error:
-                return f"bad date {texts[row]!r} ({error})"
-            return f"bad date {texts[row]!r}"
+                return f"bad date {text!r} ({error})"
 
         faults.append(Fault("bad date", ~np.isfinite(times), message))
         return times
@@ -143,15 +137,15 @@ class ImpressionReader:
         """Candidates of one list, each with its label behind it, where labels may not be absent from a whole row."""
         tokens, lengths = self._split(column)
         found = numbers(tokens, self._labelled)
-        labels, values = np.divmod(found, np.int32(len(self._items)))
-        items = Ragged.from_lengths(values.astype(np.int32), lengths)
+        labels = (found >= len(self._items)).astype(np.int8)
+        items = Ragged.from_lengths(found - labels * np.int32(len(self._items)), lengths)
         broken = _rows_with(items, found < 0)
         if may_lack_labels and broken.any():
             plain = Ragged.from_lengths(numbers(tokens, self._items), lengths)
             bare = broken & ~_rows_with(plain, plain.values < 0)
             of_bare = np.repeat(bare, lengths)
             items = Ragged(np.where(of_bare, plain.values, items.values), items.offsets)
-            labels = np.where(of_bare, UNKNOWN_LABEL, labels)
+            labels[of_bare] = UNKNOWN_LABEL
             broken &= ~bare
 
         def parts(row: int) -> tuple[str, str]:
@@ -162,7 +156,7 @@ class ImpressionReader:
             rows = np.zeros(len(items), dtype=bool)
             rows[[row for row, why in reasons.items() if why == reason]] = True
             faults.append(Fault(reason, rows, lambda row: parts(row)[1]))
-        return items, labels.astype(np.int8)
+        return items, labels
 
     @cached_property
     def _item_set(self) -> set[str]:
@@ -189,14 +183,6 @@ def without_labels(batch: Impressions) -> Fault:
         ~batch.labelled,
         lambda row: "candidates without labels: only a test split may lack them",
     )
-
-
-def _id_fault(what: str, ids: pa.Array) -> Fault:
-    def message(row: int) -> str:
-        text = ids[row].as_py()
-        return f"{what} id {text!r} {id_fault(text)}"
-
-    return Fault(f"unusable {what} id", unusable_ids(ids), message)
 
 
 def _rows_with(rows: Ragged, marks: np.ndarray) -> np.ndarray:

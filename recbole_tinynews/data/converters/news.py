@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from recbole_tinynews.data.converters.bad_rows import BadRows
 from recbole_tinynews.data.converters.mapping import NewsColumns
-from recbole_tinynews.data.converters.records import News, id_fault
+from recbole_tinynews.data.converters.records import News, id_faults
 from recbole_tinynews.data.converters.tables import Table
 from recbole_tinynews.data.converters.textfile import TextFile
 from recbole_tinynews.errors import InputError
@@ -43,22 +43,24 @@ def read_news(files: Iterable[TextFile], columns: NewsColumns, bad: BadRows, pre
     for file in files:
         start = file.path.name.split(".")[0] + "-" if prefix else ""
         for rows in Table(file, c.separator, c.header, c.widths).read(wanted, bad):
-            columns_of_text = [_text(column) for column in rows.columns]
-            for line, item, *texts in zip(rows.lines.tolist(), *columns_of_text, strict=True):
-                news = News(start + item, *texts)
-                if fault := id_fault(news.item_id):
-                    bad.add("unusable news id", f"news id {news.item_id!r} {fault}", file, line)
-                elif catalog.setdefault(news.item_id, news) != news:
+            ids, *texts = (_text(column) for column in rows.columns)
+            ids = pc.binary_join_element_wise(start, ids, "") if start else ids
+            good = bad.good(file, rows.lines, [id_faults("news", ids)])
+            columns_of_text = [column.to_pylist() for column in (ids, *texts)]
+            for row in range(len(ids)) if good is None else good.tolist():
+                news = News(*(column[row] for column in columns_of_text))
+                known = catalog.setdefault(news.item_id, news)
+                if known is news:
+                    places[news.item_id] = file, rows.lines[row]
+                elif known != news:
                     before = "{}:{}".format(*places[news.item_id])
                     message = f"news id {news.item_id!r} stands in {before} with another text"
-                    bad.add("news id again with another text", message, file, line)
-                else:
-                    places.setdefault(news.item_id, (file, line))
+                    bad.add("news id again with another text", message, file, int(rows.lines[row]))
     if not catalog:
         raise InputError("no usable news in the news tables")
     return catalog
 
 
-def _text(column: pa.Array) -> list[str]:
-    """Texts of a column; those of a list are joined."""
-    return (pc.binary_join(column, " ") if pa.types.is_list(column.type) else column).to_pylist()
+def _text(column: pa.Array) -> pa.Array:
+    """A column as text; those of a list are joined."""
+    return pc.binary_join(column, " ") if pa.types.is_list(column.type) else column

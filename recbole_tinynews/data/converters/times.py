@@ -7,10 +7,15 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import lru_cache
 
-__all__ = ["MIND_TIME", "time_parser"]
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["MIND_TIME", "parse_times", "time_parser"]
 
 MIND_TIME = "mind"
 _MIND = re.compile(r"(\d{1,2}/\d{1,2}/\d{4}) (\d{1,2}):(\d\d):(\d\d) ([AP])M", re.ASCII)
+_MIND_FIELDS = r"^(?P<day>\d{1,2}/\d{1,2}/\d{4}) (?P<h>1[0-2]|0?[1-9]):(?P<m>[0-5]\d):(?P<s>[0-5]\d) (?P<half>[AP])M$"
 _NUMBER = re.compile(r"\d{1,16}(\.\d*)?", re.ASCII)
 _MILLISECONDS = 1e11  # as seconds this is the year 5138, as milliseconds 1973
 
@@ -34,6 +39,36 @@ def time_parser(notation: str = "auto") -> Callable[[str], float]:
     if notation == "auto":
         return _auto
     return lambda text: _seconds(datetime.strptime(text, notation))
+
+
+def parse_times(texts: pa.Array, notation: str = "auto") -> np.ndarray:
+    """Unix seconds of each text, NaN where `time_parser` would raise; float64.
+
+    Examples
+    --------
+    >>> parse_times(pa.array(["1/1/1970 12:00:07 AM", "soon"])).tolist()
+    [7.0, nan]
+    """
+    if notation in (MIND_TIME, "auto"):
+        # a log has millions of them, and one by one they take a quarter of the time of a conversion
+        fields = pc.extract_regex(texts, pattern=_MIND_FIELDS)
+        if fields.null_count == 0:
+            days = pc.dictionary_encode(fields.field("day"))
+            midnights = np.array([_or_nan(_midnight, day) for day in days.dictionary.to_pylist()])
+            hour, minute, second = (fields.field(name).cast(pa.int64()).to_numpy() for name in "hms")
+            hour = hour % 12 + 12 * pc.equal(fields.field("half"), "P").to_numpy(zero_copy_only=False)
+            return midnights[days.indices.to_numpy()] + hour * 3600 + minute * 60 + second
+    parse = time_parser(notation)
+    encoded = pc.dictionary_encode(texts)
+    known = np.array([_or_nan(parse, text) for text in encoded.dictionary.to_pylist()], dtype=np.float64)
+    return known[encoded.indices.to_numpy()]
+
+
+def _or_nan(parse: Callable[[str], float], text: str) -> float:
+    try:
+        return parse(text)
+    except (ValueError, OverflowError):
+        return np.nan
 
 
 def _seconds(moment: datetime) -> float:

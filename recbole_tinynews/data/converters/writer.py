@@ -127,7 +127,9 @@ def _create(folder: Path, suffix: str, header: Iterable[str]) -> BinaryIO:
 
 def write_news(folder: Path, news: Iterable[News], summary: Summary) -> None:
     """Write ``.news`` and ``.item``, texts cleaned, and count what was changed."""
-    notes, texts_seen = summary.notes, set()
+    changed = again = 0
+    seen: set[int] = set()
+    without = dict.fromkeys(("title", "abstract", "body"), 0)
     with _create(folder, "news", CORPUS_COLUMNS) as texts, _create(folder, "item", ITEM_HEADER) as items:
         for one in news:
             cells = [one.title, one.abstract, one.body, one.category, one.subcategory]
@@ -136,12 +138,18 @@ def write_news(folder: Path, news: Iterable[News], summary: Summary) -> None:
             category, subcategory = category.replace('"', "'"), subcategory.replace('"', "'")
             texts.write(f"{one.item_id}\t{title}\t{abstract}\t{body}\n".encode())
             items.write(f"{one.item_id}\t{category}\t{subcategory}\n".encode())
+            changed += cells != cleaned
+            without["title"] += not title
+            without["abstract"] += not abstract
+            without["body"] += not body
+            if title or body:
+                text = hash((title, abstract, body))
+                again += text in seen
+                seen.add(text)
             summary.news += 1
-            notes["news with HTML entities, control characters, tabs or line breaks, cleaned"] += cells != cleaned
-            summary.without.update(title=not title, abstract=not abstract, body=not body)
-            text = hash((title, abstract, body))
-            notes["news with the texts of another news, kept"] += bool(title or body) and text in texts_seen
-            texts_seen.add(text)
+    summary.without.update(without)
+    summary.notes["news with HTML entities, control characters, tabs or line breaks, cleaned"] += changed
+    summary.notes["news with the texts of another news, kept"] += again
 
 
 def _write_impressions(stream: BinaryIO, batch: Impressions, items: pa.Array, row: int) -> None:
