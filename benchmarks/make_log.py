@@ -80,10 +80,8 @@ def _behaviors(
             users = (len(histories) * rng.random(size) ** 1.5).astype(np.int64)
             seconds = FIRST_DAY + np.timedelta64(day, "D") + rng.integers(0, 86_400, size).astype("timedelta64[s]")
             ids = pa.array((row + start + np.arange(size) + 1).astype(str))
-            yield pa.RecordBatch.from_arrays(
-                [ids, _users(users), _times(seconds), histories.take(pa.array(users)), _shown(rng, items, shown_today, size)],
-                ["id", "user", "time", "history", "candidates"],
-            )
+            past, shown = histories.take(pa.array(users)), _shown(rng, items, shown_today, size)
+            yield pa.RecordBatch.from_arrays([ids, _users(users), _times(seconds), past, shown], list("iuthc"))
             bar.update(size)
         row += rows_of_day
 

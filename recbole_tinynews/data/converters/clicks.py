@@ -103,21 +103,22 @@ class ClickLog:
         self, users: np.ndarray, times: np.ndarray, items: Ragged, is_click: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of events in order of user and time: each pair of user and news once, with its first time."""
-        event = items.row_of
-        size = int(items.values.max(initial=0)) + 1
-        keys = users[event].astype(np.int64) * size + items.values
+        lengths, size = items.lengths, int(items.values.max(initial=0)) + 1
+        user = np.repeat(users, lengths)
+        keys = user.astype(np.int64) * size + items.values
         order = np.argsort(keys)  # with the least place of each key this is np.unique's return_index, but much faster
         starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
-        new = np.zeros(len(event), dtype=bool)
+        new = np.zeros(len(keys), dtype=bool)
         new[np.minimum.reduceat(order, starts)] = True
-        self.repeated += int(np.count_nonzero(~new & is_click[event]))
+        is_click = np.repeat(is_click, lengths)
+        self.repeated += int(np.count_nonzero(~new & is_click))
         # how many new ones of the same history are left, itself included: so many seconds before
         so_far = np.concatenate([[0], np.cumsum(new)])
-        left = so_far[items.offsets[1:]][event] - so_far[:-1]
-        event, item, left = event[new], items.values[new], left[new]
-        time = np.where(is_click[event], times[event], times[event] - left)
-        order = np.lexsort((time, users[event]))
-        return users[event][order], item[order], time[order]
+        left = np.repeat(so_far[items.offsets[1:]], lengths) - so_far[:-1]
+        time = np.repeat(times, lengths) - np.where(is_click, 0, left)
+        user, item, time = user[new], items.values[new], time[new]
+        order = np.lexsort((time, user))
+        return user[order], item[order], time[order]
 
 
 def _histories(users: np.ndarray, batch: Impressions) -> Iterator[tuple[int, float, _History]]:

@@ -69,6 +69,6 @@ def _keys(batch: Impressions) -> pa.Array:
 
 def _other_user(batch: Impressions, rows: np.ndarray) -> Fault:
     def message(row: int) -> str:
-        return f"impression {batch.ids[row].as_py()!r} is of another user in its first row"
+        return f"impression {_keys(batch)[row].as_py()!r} is of another user in its first row"
 
     return Fault("impression of two users", rows, message)

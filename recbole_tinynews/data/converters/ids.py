@@ -36,14 +36,13 @@ def split_lists(column: pa.Array, separator: str = " ") -> tuple[pa.Array, np.nd
             column, separator = pc.replace_substring(column, pattern=separator, replacement=_UNIT), _UNIT
         # pc.split_pattern does the same and takes several times as long
         offsets = np.frombuffer(column.buffers()[1], dtype=np.int32)[column.offset : column.offset + len(column) + 1]
-        raw = column.buffers()[2]
-        text = np.frombuffer(raw, dtype=np.uint8)[offsets[0] : offsets[-1]] if raw else np.empty(0, dtype=np.uint8)
+        text = memoryview(column.buffers()[2] or b"")[offsets[0] : offsets[-1]]
         offsets = offsets - offsets[0]
-        is_separator = text == ord(separator)
-        places = np.flatnonzero(is_separator)
+        places = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord(separator))
         before = np.searchsorted(places, offsets)
         lengths = np.diff(before) + 1
-        # without the separators: a token ends where one was, or where its row ends
+        without = bytes(text).translate(None, separator.encode())
+        # there a token ends where one was, or where its row ends
         ends = np.empty(len(places) + len(column), dtype=np.int32)
         row_ends = np.cumsum(lengths) - 1
         inside = np.ones(len(ends), dtype=bool)
@@ -55,7 +54,7 @@ def split_lists(column: pa.Array, separator: str = " ") -> tuple[pa.Array, np.nd
             lengths = np.bincount(np.repeat(np.arange(len(lengths)), lengths)[full], minlength=len(lengths))
             ends = ends[full]
         starts = np.concatenate([np.zeros(1, dtype=np.int32), ends])
-        tokens = pa.StringArray.from_buffers(len(ends), pa.py_buffer(starts), pa.py_buffer(text[~is_separator]))
+        tokens = pa.StringArray.from_buffers(len(ends), pa.py_buffer(starts), pa.py_buffer(without))
     if separator != " " or pa.types.is_list(column.type):
         tokens = pc.utf8_trim_whitespace(tokens)
         full = pc.not_equal(tokens, "").to_numpy(zero_copy_only=False)

@@ -117,8 +117,8 @@ class ImpressionReader:
         rows = np.concatenate([positive.row_of[missing], present.row_of])
         order = np.argsort(rows, kind="stable")
         values = np.concatenate([positive.values[missing], present.values])[order]
-        labels = np.concatenate([np.ones(missing.sum(), dtype=np.int8), np.isin(keys[1], keys[0]).astype(np.int8)])[order]
-        return Ragged.from_lengths(values, np.bincount(rows, minlength=len(positive))), labels
+        labels = np.concatenate([np.ones(missing.sum(), dtype=bool), np.isin(keys[1], keys[0])])[order]
+        return Ragged.from_lengths(values, np.bincount(rows, minlength=len(positive))), labels.astype(np.int8)
 
     def _single(self, item: pa.Array, label: pa.Array, faults: list[Fault]) -> tuple[Ragged, np.ndarray]:
         """One candidate a row."""
@@ -151,7 +151,7 @@ class ImpressionReader:
         def parts(row: int) -> tuple[str, str]:
             return self._fault(tokens[int(items.offsets[row]) : int(items.offsets[row + 1])].to_pylist())
 
-        reasons = {row: parts(row)[0] for row in np.flatnonzero(broken)} if broken.any() else {}
+        reasons = {row: parts(row)[0] for row in np.flatnonzero(broken).tolist()}
         for reason in dict.fromkeys(reasons.values()):
             rows = np.zeros(len(items), dtype=bool)
             rows[[row for row, why in reasons.items() if why == reason]] = True
@@ -201,4 +201,8 @@ def twice(rows: Ragged, names: pa.Array) -> Fault:
     repeated = {int(row): int(value) - 1 for row, value in zip(*np.divmod(again, size), strict=True) if value}
     found = np.zeros(len(rows), dtype=bool)
     found[list(repeated)] = True
-    return Fault("candidate twice", found, lambda row: f"candidate {names[repeated[row]].as_py()!r} twice in one impression")
+
+    def message(row: int) -> str:
+        return f"candidate {names[repeated[row]].as_py()!r} twice in one impression"
+
+    return Fault("candidate twice", found, message)

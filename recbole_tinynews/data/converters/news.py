@@ -45,17 +45,19 @@ def read_news(files: Iterable[TextFile], columns: NewsColumns, bad: BadRows, pre
         for rows in Table(file, c.separator, c.header, c.widths).read(wanted, bad):
             ids, *texts = (_text(column) for column in rows.columns)
             ids = pc.binary_join_element_wise(start, ids, "") if start else ids
-            good = bad.good(file, rows.lines, [id_faults("news", ids)])
-            columns_of_text = [column.to_pylist() for column in (ids, *texts)]
-            for row in range(len(ids)) if good is None else good.tolist():
-                news = News(*(column[row] for column in columns_of_text))
+            lines, cells = rows.lines, [ids, *texts]
+            good = bad.good(file, lines, [id_faults("news", ids)])
+            if good is not None:
+                lines, cells = lines[good], [column.take(pa.array(good)) for column in cells]
+            for line, *row in zip(lines.tolist(), *(column.to_pylist() for column in cells), strict=True):
+                news = News(*row)
                 known = catalog.setdefault(news.item_id, news)
                 if known is news:
-                    places[news.item_id] = file, rows.lines[row]
+                    places[news.item_id] = file, line
                 elif known != news:
                     before = "{}:{}".format(*places[news.item_id])
                     message = f"news id {news.item_id!r} stands in {before} with another text"
-                    bad.add("news id again with another text", message, file, int(rows.lines[row]))
+                    bad.add("news id again with another text", message, file, line)
     if not catalog:
         raise InputError("no usable news in the news tables")
     return catalog

@@ -78,7 +78,9 @@ class Impressions:
         return len(self.times)
 
     @classmethod
-    def from_rows(cls, rows: Sequence[tuple[str, str, float, Sequence[int], Sequence[int], Sequence[int]]]) -> Impressions:
+    def from_rows(
+        cls, rows: Sequence[tuple[str, str, float, Sequence[int], Sequence[int], Sequence[int]]]
+    ) -> Impressions:
         """Build from tuples: id, user, time, history, candidates, labels (empty where unknown)."""
         ids, users, times, history, candidates, labels = (list(column) for column in zip(*rows, strict=True))
         filled = [known or [UNKNOWN_LABEL] * len(shown) for known, shown in zip(labels, candidates, strict=True)]

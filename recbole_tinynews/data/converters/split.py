@@ -35,7 +35,7 @@ def split_rows(given: str, times: np.ndarray, rule: SplitRule) -> np.ndarray:
     if rule.valid_share is None and rule.valid_from is None:
         raise InputError("no rule for validation: set valid_share or valid_from under split: in the yaml")
     valid, test = rule.valid_start(), rule.test_start(times.max(initial=-np.inf)) if given == "" else np.inf
-    if valid >= test and np.isfinite(test):
+    if rule.valid_from is not None and test <= valid:
         raise InputError("split: valid_from must be before the test split")
     splits = np.select([times >= test, times >= valid], [_TEST, _VALID], _TRAIN)
     if rule.valid_share is not None:
@@ -51,5 +51,5 @@ def split_rows(given: str, times: np.ndarray, rule: SplitRule) -> np.ndarray:
 def _span(times: np.ndarray) -> str:
     if not len(times):
         return "there are none at all"
-    first, last = (datetime.fromtimestamp(t, timezone.utc).isoformat(" ", "seconds") for t in (times.min(), times.max()))
-    return f"the log reaches from {first} to {last}"
+    ends = (datetime.fromtimestamp(time, timezone.utc) for time in (times.min(), times.max()))
+    return "the log reaches from {:%Y-%m-%d %H:%M:%S} to {:%Y-%m-%d %H:%M:%S}".format(*ends)

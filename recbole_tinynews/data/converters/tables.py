@@ -149,13 +149,10 @@ class Table:
 
     def _parse(self, block: bytes, number: int, width: int, places: Sequence[int | None], bad: BadRows) -> Rows:
         lines, blank = _lines(block, number, self._quote != "")
-        broken: list[int] = []
+        broken: dict[int, int] = {}
 
-        def note(row: Any) -> str:
-            if not blank[row.number - 1]:
-                message = f"expected {width} columns, found {row.actual_columns}"
-                bad.add("wrong number of columns", message, self.file, int(lines[row.number - 1]))
-            broken.append(row.number - 1)
+        def note(row: Any) -> str:  # must not raise
+            broken[row.number - 1] = row.actual_columns
             return "skip"
 
         names = [str(place) for place in range(width)]
@@ -174,7 +171,11 @@ class Table:
                 column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, check_utf8=False
             ),
         ).combine_chunks()
-        kept = np.delete(np.arange(len(lines)), broken)
+        for row, found in sorted(broken.items()):
+            if not blank[row]:
+                message = f"expected {width} columns, found {found}"
+                bad.add("wrong number of columns", message, self.file, int(lines[row]))
+        kept = np.delete(np.arange(len(lines)), list(broken))
         parsed = {name: _whole(table[name]) for name in wanted}
         if blank.any():
             rows = np.flatnonzero(~blank[kept])
@@ -202,7 +203,8 @@ class Table:
                 seen = set().union(*objects)
                 for column in columns:
                     if column is not None and column not in seen:
-                        raise InputError(f"no column {column!r}; known are {', '.join(sorted(seen))}", self.file, lines[0])
+                        known = ", ".join(sorted(seen))
+                        raise InputError(f"no column {column!r}; known are {known}", self.file, lines[0])
             yield Rows(
                 np.array(lines, dtype=np.int64),
                 [None if c is None else _from_python([one.get(c) for one in objects]) for c in columns],

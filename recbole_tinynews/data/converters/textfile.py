@@ -27,7 +27,7 @@ _PACKED: dict[str, Any] = {
     ".xz": lzma.open,
     ".zst": lambda raw: pa.CompressedInputStream(raw, "zstd"),
 }
-_BLOCK = 16 << 20
+_BLOCK = 8 << 20
 _LONGEST_ROW = 64 << 20
 
 
@@ -114,8 +114,10 @@ class TextFile:
             at = number + rest.count(b"\n")
             raise InputError(f"the compressed file is damaged or cut off ({error})", self, at) from error
         except OSError as error:
-            what = f"cannot be read ({error.strerror or error})"
-            raise InputError(what if error.errno else f"the compressed file is damaged or cut off ({error})", self) from error
+            what = (
+                "cannot be read" if error.errno else "the compressed file is damaged or cut off"
+            )  # arrow's has no number
+            raise InputError(f"{what} ({error.strerror or error})", self) from error
         if rest:
             rest += b"\n"
             if not _end_of_rows(rest, quoted):
@@ -125,12 +127,11 @@ class TextFile:
             raise InputError("the file is empty", self)
 
     @contextmanager
-    def _open(self) -> Iterator[IO[bytes]]:
+    def _open(self) -> Iterator[_Watched]:
         with ExitStack() as stack:
             raw = stack.enter_context(open(self.path, "rb"))
-            bar = stack.enter_context(
-                tqdm(total=self.path.stat().st_size, unit="B", unit_scale=True, desc=self.path.name, leave=False, disable=None)
-            )
+            size, name = self.path.stat().st_size, self.path.name
+            bar = stack.enter_context(tqdm(total=size, unit="B", unit_scale=True, desc=name, leave=False, disable=None))
             stream: Any = raw
             if self.member is not None:
                 stream = stack.enter_context(stack.enter_context(zipfile.ZipFile(raw)).open(self.member))

@@ -28,9 +28,12 @@ class Vocabulary:
     def codes(self, words: pa.Array) -> np.ndarray:
         """Number of each word; int32."""
         encoded = pc.dictionary_encode(words)
-        codes = self._codes
-        found = [codes.setdefault(word, len(codes)) for word in encoded.dictionary.to_pylist()]
-        return np.array(found, dtype=np.int32)[encoded.indices.to_numpy()]
+        unique = encoded.dictionary.to_pylist()
+        for word in unique:
+            if word not in self._codes:
+                self._codes[word] = len(self._codes)
+        codes = np.fromiter(map(self._codes.__getitem__, unique), dtype=np.int32, count=len(unique))
+        return codes[encoded.indices.to_numpy()]
 
     def words(self) -> pa.Array:
         """All words, by their number."""
