@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from recbole_tinynews.data.converters.adressa import convert_adressa
 from recbole_tinynews.data.converters.corpus import convert_corpus
+from recbole_tinynews.data.converters.ebnerd import convert_ebnerd
 from recbole_tinynews.data.converters.feeds import convert_feeds
 from recbole_tinynews.data.converters.mapping import FeedsMapping
 from recbole_tinynews.data.converters.mind import convert_mind
@@ -21,6 +23,12 @@ _EPILOG = """examples:
   python -m recbole_tinynews.convert corpus articles.tsv.gz --name articles
   python -m recbole_tinynews.convert feeds --news news.csv --behaviors log.csv --columns my.yaml --name mylog
 Then: python run_recbole.py --model=TinyNewsRec --dataset=NAME. docs/data.md describes every file."""
+
+
+_BODIES = (
+    "a table without header (.tsv, .csv, also .gz, .zst or .xz) with the 2 columns id, body or the 4 columns id, "
+    "category, title, body (only id and body are used)"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,6 +66,14 @@ def _feeds(options: argparse.Namespace, folder: Path) -> Summary:
     return convert_feeds(folder, options.news, logs, FeedsMapping.load(options.columns), options.skip_bad)
 
 
+def _ebnerd(options: argparse.Namespace, folder: Path) -> Summary:
+    return convert_ebnerd(folder, options.bundle, options.test, options.skip_bad)
+
+
+def _adressa(options: argparse.Namespace, folder: Path) -> Summary:
+    return convert_adressa(folder, options.places, options.bodies, options.skip_bad)
+
+
 def _parser() -> argparse.ArgumentParser:
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
@@ -93,8 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         "--bodies",
         type=Path,
         metavar="FILE",
-        help="bodies of the news, which MIND does not have: .tsv, .tsv.gz or .tsv.xz without header, with the "
-        "2 columns id, body or the 4 columns id, category, title, body (only id and body are used)",
+        help=f"bodies of the news, which MIND does not have: {_BODIES}",
     )
     mind.set_defaults(convert=_mind)
 
@@ -102,8 +117,8 @@ def _parser() -> argparse.ArgumentParser:
         "corpus",
         parents=[output],
         help="titles with bodies, for post-training only",
-        description="Convert tables of news (.tsv, .tsv.gz, .tsv.xz) without header: id, category, title, body. "
-        "Rows without title or body are left out and counted.",
+        description="Convert tables of news without header (.tsv, .csv, also .gz, .zst, .xz) with the columns id, "
+        "category, title, body. Rows without title or body are left out and counted.",
     )
     corpus.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a table")
     corpus.add_argument(
@@ -111,21 +126,47 @@ def _parser() -> argparse.ArgumentParser:
     )
     corpus.set_defaults(convert=_corpus)
 
+    ebnerd = sources.add_parser(
+        "ebnerd",
+        parents=[output],
+        help="the Ekstra Bladet News Recommendation Dataset",
+        description="Convert EB-NeRD's Parquet files. Unpack the zips first.",
+    )
+    ebnerd.add_argument(
+        "bundle", type=Path, metavar="DIR", help="e.g. ebnerd_small, with articles.parquet, train and validation"
+    )
+    ebnerd.add_argument("--test", type=Path, metavar="DIR", help="e.g. ebnerd_testset, with articles.parquet and test")
+    ebnerd.set_defaults(convert=_ebnerd)
+
+    adressa = sources.add_parser(
+        "adressa",
+        parents=[output],
+        help="the Adressa news dataset",
+        description="Convert Adressa's events. They tell what was read but not what was shown: the dataset has no "
+        "impressions, so negatives are RecBole's, and so is the evaluation.",
+    )
+    adressa.add_argument(
+        "places", nargs="+", type=Path, metavar="FILE|DIR", help="JSON lines, or a folder of such files"
+    )
+    adressa.add_argument("--bodies", type=Path, metavar="FILE", help=_BODIES)
+    adressa.set_defaults(convert=_adressa)
+
     feeds = sources.add_parser(
         "feeds",
         parents=[output],
         help="any other impression log, by a yaml that names its columns",
-        description="Convert an impression log: TSV or CSV files, also .gz or .xz. Give one log that the yaml "
-        "splits by dates (--behaviors), or the files of each split (--train, --valid, --test).",
+        description="Convert an impression log: CSV, TSV, JSON Lines or Parquet files, text also .gz, .zst or .xz. "
+        "Give one log that the yaml splits (--behaviors), or the files of each split (--train, --valid, --test).",
     )
     feeds.add_argument("--news", required=True, nargs="+", type=Path, metavar="FILE", help="tables of news")
     feeds.add_argument(
         "--columns", required=True, type=Path, metavar="YAML", help="a copy of properties/dataset/feeds.yaml"
     )
     for name, what in {
-        "behaviors": "the log, to be split by the yaml's dates",
+        "behaviors": "the log, to be split as the yaml says: by default the last week for test and a random fifth of "
+        "the rest for validation",
         "train": "impressions to train on",
-        "valid": "impressions that choose the best epoch",
+        "valid": "impressions that choose the best epoch; without it the yaml says which of --train",
         "test": "impressions to be judged by; may lack labels",
     }.items():
         feeds.add_argument(f"--{name}", nargs="+", type=Path, metavar="FILE", help=what)

@@ -68,6 +68,10 @@ class ClickLog:
                 if user not in self._first or time < self._first[user][0]:
                     self._first[user] = time, history
 
+    def add_clicks(self, users: pa.Array, items: np.ndarray, times: np.ndarray) -> None:
+        """Take clicks that belong to no impression."""
+        self._clicks.append((self._users.codes(users), items, times))
+
     def users(self) -> Iterator[tuple[pa.Array, np.ndarray, np.ndarray]]:
         """Yield users, their news and the times of these clicks, each user's in order of time."""
         of, times, items, is_click = self._events()

@@ -14,7 +14,7 @@ from recbole_tinynews.data.converters.mapping import ImpressionColumns
 from recbole_tinynews.data.converters.records import UNKNOWN_LABEL, Impressions, id_faults
 from recbole_tinynews.data.converters.tables import Rows, Table
 from recbole_tinynews.data.converters.textfile import TextFile
-from recbole_tinynews.data.converters.times import parse_times, time_parser
+from recbole_tinynews.data.converters.times import parse_times
 from recbole_tinynews.data.ragged import Ragged
 
 __all__ = ["ImpressionReader", "twice", "without_labels"]
@@ -38,7 +38,6 @@ class ImpressionReader:
         self.bad = bad
         self._items = pa.array(items, pa.string())
         self._labelled = pa.array([item + columns.label_separator + label for label in "01" for item in items])
-        self._seconds = time_parser(columns.time_format)
 
     def read(self, file: TextFile, may_lack_labels: bool = False) -> Iterator[Impressions]:
         """Yield the impressions of a file, batch by batch.
@@ -64,8 +63,8 @@ class ImpressionReader:
     def _impressions(self, rows: Rows, file: TextFile, may_lack_labels: bool) -> Impressions:
         ids, users, moments, history, candidates, label, clicked, shown = rows.columns
         faults = [id_faults("impression", ids)] if self.columns.impression_id is not None else []
-        faults.append(id_faults("user", users))
-        times = self._times(moments, faults)
+        times, bad_dates = parse_times(moments, self.columns.time_format)
+        faults += [id_faults("user", users), bad_dates]
         past = self._known(*self._split(history), faults)
         if self.columns.clicked is not None:
             items, labels = self._joined(clicked, shown, faults)
@@ -79,19 +78,6 @@ class ImpressionReader:
         named = ids if self.columns.impression_id is not None else None
         made = Impressions(named, users, times, past, items, labels, rows.lines, file)
         return made.take(self.bad.good(file, rows.lines, faults))
-
-    def _times(self, moments: pa.Array, faults: list[Fault]) -> np.ndarray:
-        times = parse_times(moments, self.columns.time_format)
-
-        def message(row: int) -> str:
-            text = moments[row].as_py()
-            try:
-                return f"bad date {text!r} ({self._seconds(text)})"
-            except (ValueError, OverflowError) as error:
-                return f"bad date {text!r} ({error})"
-
-        faults.append(Fault("bad date", ~np.isfinite(times), message))
-        return times
 
     def _split(self, column: pa.Array) -> tuple[pa.Array, np.ndarray]:
         return split_lists(column, self.columns.list_separator)

@@ -77,7 +77,9 @@ class Summary:
             rows = [_HEAD] + [[split, *summary.cells()] for split, summary in self.splits.items()]
             lines += _aligned(rows)
             users = len(set().union(*(summary.users for summary in self.splits.values())))
-            lines.append(f"{users:,} users; .inter: {self.inter_clicks:,} clicks of {self.inter_users:,} users")
+            lines.append(f"{users:,} users")
+        if self.inter_users:
+            lines.append(f".inter: {self.inter_clicks:,} clicks of {self.inter_users:,} users")
         lines += [f"{what}: {count:,}" for what, count in self.notes.items() if count]
         return "\n".join(lines if any(self.notes.values()) else [*lines, "nothing dropped, nothing changed"])
 

@@ -60,12 +60,15 @@ class Table:
         Whether the first line names the columns.
     widths : tuple of int, optional
         The numbers of columns that are allowed; by default any, as long as all rows have the same.
+    form : str, optional
+        The suffix whose format it has, for files whose own says nothing.
     """
 
     file: TextFile
     separator: str | None = None
     header: bool = False
     widths: tuple[int, ...] = ()
+    form: str | None = None
 
     def read(self, columns: Sequence[Column], bad: BadRows) -> Iterator[Rows]:
         """Yield the wanted columns, batch by batch.
@@ -75,9 +78,10 @@ class Table:
         InputError
             If a column is missing, or by the will of ``bad`` at a row with another number of columns than expected.
         """
-        if self.file.kind == ".parquet":
+        form = self.form or self.file.kind
+        if form == ".parquet":
             batches = self._parquet(columns)
-        elif self.file.kind in _JSON:
+        elif form in _JSON:
             batches = self._json(columns, bad)
         else:
             batches = self._delimited(columns, bad)

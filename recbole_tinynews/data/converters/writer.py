@@ -29,7 +29,7 @@ from recbole_tinynews.data.schema import (
 )
 from recbole_tinynews.errors import InputError
 
-__all__ = ["write_dataset"]
+__all__ = ["write_clicks", "write_dataset"]
 
 
 def write_dataset(
@@ -66,8 +66,8 @@ def write_dataset(
     """
     folder = Path(folder)
     summary = Summary(str(folder))
-    with staging(folder) as place, ExitStack() as files:
-        write_news(place, news.values(), summary)
+    with _staging(folder) as place, ExitStack() as files:
+        _write_news(place, news.values(), summary)
         items = pa.array(news, pa.string())
         clicks = ClickLog(histories)
         logs: dict[str, BinaryIO] = {}
@@ -83,18 +83,23 @@ def write_dataset(
         if logs:
             if "train" not in logs:
                 raise InputError("no train impressions: all are of the validation or test days")
-            with _create(place, "inter", INTER_HEADER) as inter:
-                for users, item, times in clicks.users():
-                    _write_table(inter, [users, items.take(pa.array(item)), _seconds(times)])
-                    summary.inter_users += len(pc.unique(users))
-                    summary.inter_clicks += len(users)
-            summary.notes["clicks on a news the user had clicked before, not repeated in .inter"] += clicks.repeated
+            _write_inter(place, clicks, items, summary)
         summary.splits = {split: summary.splits[split] for split in SPLITS if split in summary.splits}
     return summary
 
 
+def write_clicks(folder: str | Path, news: Mapping[str, News], clicks: ClickLog) -> Summary:
+    """Write the atomic files of a dataset without impressions, as `write_dataset` does those of one with them."""
+    folder = Path(folder)
+    summary = Summary(str(folder))
+    with _staging(folder) as place:
+        _write_news(place, news.values(), summary)
+        _write_inter(place, clicks, pa.array(news, pa.string()), summary)
+    return summary
+
+
 @contextmanager
-def staging(folder: Path) -> Iterator[Path]:
+def _staging(folder: Path) -> Iterator[Path]:
     """Give a folder of the same name to write into, and move its files to ``folder`` if all went well."""
     if folder.exists() and not folder.is_dir():
         raise InputError("is a file; a folder of this name is to be written", folder)
@@ -125,7 +130,7 @@ def _create(folder: Path, suffix: str, header: Iterable[str]) -> BinaryIO:
     return stream
 
 
-def write_news(folder: Path, news: Iterable[News], summary: Summary) -> None:
+def _write_news(folder: Path, news: Iterable[News], summary: Summary) -> None:
     """Write ``.news`` and ``.item``, texts cleaned, and count what was changed."""
     changed = again = 0
     seen: set[int] = set()
@@ -160,6 +165,15 @@ def _write_impressions(stream: BinaryIO, batch: Impressions, items: pa.Array, ro
         marks = pc.if_else(pa.array(batch.labelled), marks, "")
     lists = [joined(batch.history, items), joined(batch.candidates, items), marks]
     _write_table(stream, [ids, batch.users, _seconds(batch.times), *lists])
+
+
+def _write_inter(folder: Path, clicks: ClickLog, items: pa.Array, summary: Summary) -> None:
+    with _create(folder, "inter", INTER_HEADER) as inter:
+        for users, item, times in clicks.users():
+            _write_table(inter, [users, items.take(pa.array(item)), _seconds(times)])
+            summary.inter_users += len(pc.unique(users))
+            summary.inter_clicks += len(users)
+    summary.notes["clicks on a news the user had clicked before, not repeated in .inter"] += clicks.repeated
 
 
 def _seconds(times: np.ndarray) -> pa.Array:
