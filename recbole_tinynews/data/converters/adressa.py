@@ -46,7 +46,8 @@ def convert_adressa(
     skip_bad : bool, default False
         Whether bad rows are left out and counted.
     """
-    bad, clicks, items, elsewhere = BadRows(skip_bad), ClickLog("none"), Vocabulary(), 0
+    bad, clicks, elsewhere = BadRows(skip_bad), ClickLog("none"), 0
+    user_codes, item_codes = Vocabulary(), Vocabulary()
     catalog: dict[str, News] = {}
     for file in _files(places):
         for lines, columns in Table(file, form=".jsonl").read(EVENT, bad):
@@ -59,7 +60,7 @@ def convert_adressa(
             if good is not None:
                 times, columns = times[good], [column.take(pa.array(good)) for column in columns]
             ids, users, _, titles, categories = columns
-            clicks.add_clicks(users, items.codes(ids), times)
+            clicks.add_clicks(user_codes.codes(users), item_codes.codes(ids), times)
             for item, title, category in zip(*(c.to_pylist() for c in (ids, titles, categories)), strict=True):
                 if item not in catalog or (title and not catalog[item].title):
                     parts = category.split("|")
@@ -67,7 +68,7 @@ def convert_adressa(
     if not catalog:
         raise InputError("no event has an id of a news")
     unmatched = add_bodies(catalog, TextFile(Path(bodies)), bad) if bodies else 0
-    summary = write_clicks(folder, catalog, clicks)
+    summary = write_clicks(folder, catalog, user_codes.words(), clicks)
     summary.notes["events on pages that are no news, left out"] += elsewhere
     summary.notes["bodies of news without an event, left out"] += unmatched
     summary.notes.update(bad.notes())

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from recbole_tinynews.data.converters.records import Impressions
-from recbole_tinynews.data.converters.vocabulary import Vocabulary
 from recbole_tinynews.data.ragged import Ragged, chunks
 
 __all__ = ["ClickLog"]
 
 _USERS_AT_ONCE = 10_000
-_History = bytes  # the user and the news as int32: one object, where millions of tuples would slow Python down
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+
+
+class _Events(NamedTuple):
+    """Histories or clicks: user, time and news of each, and of histories a fingerprint of their news."""
+
+    users: np.ndarray
+    times: np.ndarray
+    items: Ragged
+    prints: np.ndarray
+
+    def take(self, rows: np.ndarray) -> _Events:
+        return _Events(self.users[rows], self.times[rows], self.items.take(rows), self.prints[rows])
 
 
 class ClickLog:
@@ -36,72 +46,52 @@ class ClickLog:
 
     def __init__(self, histories: str = "all") -> None:
         self._mode = histories
-        self._users = Vocabulary()
         self._clicks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self._histories: dict[_History, float] = {}
-        self._first: dict[int, tuple[float, _History]] = {}
-        self._valid_start = np.inf
+        self._histories: dict[str, list[_Events]] = {"train": [], "valid": []}
         self.repeated = 0
 
-    def add(self, split: str, batch: Impressions) -> None:
-        """Take what may be known of the impressions of a split."""
-        if split == "test":
-            return
-        users = self._users.codes(batch.users)
+    def add(self, split: str, batch: Impressions, users: np.ndarray) -> None:
+        """Take what may be known of the impressions of a split; ``users`` are numbers of their users."""
         if split == "train":
             clicked = np.flatnonzero(batch.labels == 1)
             rows = np.searchsorted(batch.candidates.offsets, clicked, side="right") - 1
-            self._clicks.append((users[rows], batch.candidates.values[clicked], batch.times[rows]))
-        else:
-            self._valid_start = min(self._valid_start, batch.times.min(initial=np.inf))
-        if self._mode == "none":
-            return
-        entries = _histories(users, batch)
-        if split == "train" and self._mode == "all":
-            # logs repeat a user's history in each of his impressions: it is kept once, with its earliest time
-            known, get, never = self._histories, self._histories.get, math.inf
-            for _, time, history in entries:
-                if time < get(history, never):
-                    known[history] = time
-        else:
-            for user, time, history in entries:
-                if user not in self._first or time < self._first[user][0]:
-                    self._first[user] = time, history
+            self.add_clicks(users[rows], batch.candidates.values[clicked], batch.times[rows])
+        if split != "test" and self._mode != "none":
+            histories = _Events(users, batch.times, batch.history, _fingerprints(batch.history))
+            self._histories[split].append(histories)
 
-    def add_clicks(self, users: pa.Array, items: np.ndarray, times: np.ndarray) -> None:
+    def add_clicks(self, users: np.ndarray, items: np.ndarray, times: np.ndarray) -> None:
         """Take clicks that belong to no impression."""
-        self._clicks.append((self._users.codes(users), items, times))
+        self._clicks.append((users, items, times))
 
-    def users(self) -> Iterator[tuple[pa.Array, np.ndarray, np.ndarray]]:
+    def users(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yield users, their news and the times of these clicks, each user's in order of time."""
-        of, times, items, is_click = self._events()
-        order = np.lexsort((times, of))  # a stable sort: at the same time a history, which stands first, comes first
-        of, times, items, is_click = of[order], times[order], items.take(order), is_click[order]
-        names = self._users.words()
-        for start, end in chunks(len(names), _USERS_AT_ONCE):
-            rows = slice(*np.searchsorted(of, [start, end]))
+        users, times, items, is_click = self._events()
+        order = np.lexsort((times, users))  # stable: at the same time a history, which stands first, comes first
+        users, times, items, is_click = users[order], times[order], items.take(order), is_click[order]
+        for start, end in chunks(int(users.max(initial=-1)) + 1, _USERS_AT_ONCE):
+            rows = slice(*np.searchsorted(users, [start, end]))
+            if rows.start == rows.stop:
+                continue
             offsets = items.offsets[rows.start : rows.stop + 1]
             part = Ragged(items.values[offsets[0] : offsets[-1]], offsets - offsets[0])
-            user, item, time = self._first_clicks(of[rows], times[rows], part, is_click[rows])
-            yield names.take(pa.array(user)), item, time
+            yield self._first_clicks(users[rows], times[rows], part, is_click[rows])
 
     def _events(self) -> tuple[np.ndarray, np.ndarray, Ragged, np.ndarray]:
         """User, time, news of each history and each click, and which is a click."""
-        late = self._valid_start if self._mode == "all" else None
-        known = list(self._histories)
-        dated = list(self._histories.values())
-        for time, history in self._first.values():
-            known.append(history)
-            dated.append(time if late is None else late)
-        lengths = np.array([len(history) // 4 for history in known], dtype=np.int64)
-        flat = Ragged.from_lengths(np.frombuffer(b"".join(known), dtype=np.int32), lengths)
-        user, items = flat.values[flat.offsets[:-1]], np.delete(flat.values, flat.offsets[:-1])
-        clicks = [np.concatenate(column) for column in zip(*self._clicks, strict=True)]
-        users = np.concatenate([user, clicks[0]])
-        times = np.concatenate([np.array(dated, dtype=np.float64), clicks[2]])
-        lengths = np.concatenate([lengths - 1, np.ones(len(clicks[0]), dtype=np.int64)])
-        events = Ragged.from_lengths(np.concatenate([items, clicks[1]]), lengths)
-        return users, times, events, np.arange(len(users)) >= len(known)
+        train, valid = (_joined(self._histories[split]) for split in ("train", "valid"))
+        if self._mode == "first":
+            known = [_first(_joined([train, valid]), by_items=False)]
+        else:
+            # logs repeat a user's history in each of his impressions: it counts once, with its earliest time
+            first = _first(valid, by_items=False)
+            start = np.full(len(first.users), valid.times.min(initial=np.inf))
+            known = [_first(train, by_items=True), first._replace(times=start)]
+        users, items, times = (np.concatenate(column) for column in zip(*self._clicks, strict=True))
+        clicks = _Events(users, times, Ragged(items, np.arange(len(items) + 1)), np.zeros(len(users), dtype=np.uint64))
+        events = _joined([*known, clicks])
+        is_click = np.arange(len(events.users)) >= len(events.users) - len(users)
+        return events.users, events.times, events.items, is_click
 
     def _first_clicks(
         self, users: np.ndarray, times: np.ndarray, items: Ragged, is_click: np.ndarray
@@ -125,10 +115,30 @@ class ClickLog:
         return user[order], item[order], time[order]
 
 
-def _histories(users: np.ndarray, batch: Impressions) -> Iterator[tuple[int, float, _History]]:
-    """User, time and history of each impression."""
-    offsets = batch.history.offsets
-    raw = np.insert(batch.history.values, offsets[:-1], users).astype(np.int32).tobytes()
-    bounds = ((offsets + np.arange(len(offsets))) * 4).tolist()
-    histories = map(raw.__getitem__, map(slice, bounds, bounds[1:]))
-    return zip(users.tolist(), batch.times.tolist(), histories, strict=True)
+_NONE = _Events(np.empty(0, dtype=np.int32), np.empty(0), Ragged.from_rows([]), np.empty(0, dtype=np.uint64))
+
+
+def _joined(parts: list[_Events]) -> _Events:
+    users, times, rows, prints = zip(_NONE, *parts, strict=True)
+    values = np.concatenate([items.values for items in rows])
+    items = Ragged.from_lengths(values, np.concatenate([items.lengths for items in rows]))
+    return _Events(np.concatenate(users), np.concatenate(times), items, np.concatenate(prints))
+
+
+def _first(histories: _Events, by_items: bool) -> _Events:
+    """The earliest history of each user, or the earliest of each user's different ones."""
+    prints = histories.prints if by_items else np.zeros(len(histories.users), dtype=np.uint64)
+    order = np.lexsort((histories.times, prints, histories.users))
+    users, prints = histories.users[order], prints[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (users[1:] != users[:-1]) | (prints[1:] != prints[:-1])
+    return histories.take(order[new])
+
+
+def _fingerprints(rows: Ragged) -> np.ndarray:
+    """A number of 64 bits for each row that two different rows of a user have by a chance of 1 in 2 ** 64."""
+    powers = np.cumprod(np.full(int(rows.lengths.max(initial=0)) + 1, _FACTOR))
+    place = np.arange(len(rows.values)) - np.repeat(rows.offsets[:-1], rows.lengths)
+    terms = (rows.values + 1).astype(np.uint64) * powers[place]
+    sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(terms)])
+    return sums[rows.offsets[1:]] - sums[rows.offsets[:-1]]

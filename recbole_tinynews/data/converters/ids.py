@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recbole_tinynews.data.ragged import Ragged
 
-__all__ = ["joined", "numbers", "split_lists"]
+__all__ = ["few_numbers", "joined", "numbers", "split_lists"]
 
 _UNIT = "\x1f"  # ASCII's separator of units, which no text file holds between its ids
 
@@ -66,6 +68,14 @@ def split_lists(column: pa.Array, separator: str = " ") -> tuple[pa.Array, np.nd
 def numbers(tokens: pa.Array, known: pa.Array) -> np.ndarray:
     """Place of each token among the known ones, -1 where it is not among them; int32."""
     return pc.fill_null(pc.index_in(tokens, value_set=known), -1).to_numpy()
+
+
+def few_numbers(tokens: pa.Array, known: Mapping[str, int]) -> np.ndarray:
+    """Number of each token, -1 where it has none; int32. Faster than `numbers` where few tokens are different."""
+    encoded = pc.dictionary_encode(tokens)
+    unique = encoded.dictionary.to_pylist()
+    found = np.fromiter((known.get(token, -1) for token in unique), dtype=np.int32, count=len(unique))
+    return found[encoded.indices.to_numpy()]
 
 
 def joined(rows: Ragged, names: pa.Array) -> pa.Array:

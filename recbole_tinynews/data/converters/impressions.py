@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 import pyarrow as pa
 
 from recbole_tinynews.data.converters.bad_rows import BadRows, Fault
-from recbole_tinynews.data.converters.ids import numbers, split_lists
+from recbole_tinynews.data.converters.ids import few_numbers, numbers, split_lists
 from recbole_tinynews.data.converters.mapping import ImpressionColumns
 from recbole_tinynews.data.converters.records import UNKNOWN_LABEL, Impressions, id_faults
 from recbole_tinynews.data.converters.tables import Rows, Table
@@ -37,7 +38,8 @@ class ImpressionReader:
         self.columns = columns
         self.bad = bad
         self._items = pa.array(items, pa.string())
-        self._labelled = pa.array([item + columns.label_separator + label for label in "01" for item in items])
+        ends = [columns.label_separator + label for label in "01"]
+        self._labelled = {item + end: place for place, (end, item) in enumerate(product(ends, items))}
 
     def read(self, file: TextFile, may_lack_labels: bool = False) -> Iterator[Impressions]:
         """Yield the impressions of a file, batch by batch.
@@ -108,7 +110,7 @@ class ImpressionReader:
 
     def _single(self, item: pa.Array, label: pa.Array, faults: list[Fault]) -> tuple[Ragged, np.ndarray]:
         """One candidate a row."""
-        labels = numbers(label, pa.array(["0", "1"])).astype(np.int8)
+        labels = few_numbers(label, {"0": 0, "1": 1}).astype(np.int8)
         names, marks = item, label
         faults.append(
             Fault(
@@ -122,7 +124,7 @@ class ImpressionReader:
     def _suffixed(self, column: pa.Array, may_lack_labels: bool, faults: list[Fault]) -> tuple[Ragged, np.ndarray]:
         """Candidates of one list, each with its label behind it, where labels may not be absent from a whole row."""
         tokens, lengths = self._split(column)
-        found = numbers(tokens, self._labelled)
+        found = few_numbers(tokens, self._labelled)
         labels = (found >= len(self._items)).astype(np.int8)
         items = Ragged.from_lengths(found - labels * np.int32(len(self._items)), lengths)
         broken = _rows_with(items, found < 0)

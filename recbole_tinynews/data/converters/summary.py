@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow.compute as pc
 
 from recbole_tinynews.data.converters.records import Impressions
 
@@ -30,14 +29,15 @@ class SplitSummary:
     unlabelled: int = 0
     without_click: int = 0
     without_non_click: int = 0
-    users: set[str] = field(default_factory=set)
+    seen: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
-    def add(self, batch: Impressions) -> None:
-        """Count some impressions."""
+    def add(self, batch: Impressions, users: np.ndarray) -> None:
+        """Count some impressions; ``users`` are numbers of their users."""
         shown, history, labelled = batch.candidates.lengths, batch.history.lengths, batch.labelled
         clicks = np.diff(np.concatenate([[0], np.cumsum(batch.labels == 1)])[batch.candidates.offsets])
         self.impressions += len(batch)
-        self.users.update(pc.unique(batch.users).to_pylist())
+        self.seen = np.pad(self.seen, (0, max(0, int(users.max(initial=-1)) + 1 - len(self.seen))))
+        self.seen[users] = True
         self.candidates += int(shown.sum())
         self.clicks += int(clicks.sum())
         self.history_clicks += int(history.sum())
@@ -49,7 +49,7 @@ class SplitSummary:
 
     def cells(self) -> list[str]:
         """Return the numbers as they are printed: counts, the mean length of a history, more counts."""
-        before = [self.impressions, len(self.users), self.candidates, self.clicks]
+        before = [self.impressions, np.count_nonzero(self.seen), self.candidates, self.clicks]
         after = [self.longest_history, self.empty_histories, self.without_click, self.without_non_click]
         mean = f"{self.history_clicks / max(self.impressions, 1):.1f}"
         return [f"{n:,}" for n in before] + [mean] + [f"{n:,}" for n in (*after, self.unlabelled)]
@@ -66,6 +66,7 @@ class Summary:
     news: int = 0
     without: Counter[str] = field(default_factory=Counter)
     splits: dict[str, SplitSummary] = field(default_factory=dict)
+    users: int = 0
     inter_clicks: int = 0
     inter_users: int = 0
     notes: Counter[str] = field(default_factory=Counter)
@@ -76,8 +77,7 @@ class Summary:
         if self.splits:
             rows = [_HEAD] + [[split, *summary.cells()] for split, summary in self.splits.items()]
             lines += _aligned(rows)
-            users = len(set().union(*(summary.users for summary in self.splits.values())))
-            lines.append(f"{users:,} users")
+            lines.append(f"{self.users:,} users")
         if self.inter_users:
             lines.append(f".inter: {self.inter_clicks:,} clicks of {self.inter_users:,} users")
         lines += [f"{what}: {count:,}" for what, count in self.notes.items() if count]

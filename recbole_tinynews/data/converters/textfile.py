@@ -27,7 +27,7 @@ _PACKED: dict[str, Any] = {
     ".xz": lzma.open,
     ".zst": lambda raw: pa.CompressedInputStream(raw, "zstd"),
 }
-_BLOCK = 8 << 20
+_BLOCK = 16 << 20
 _LONGEST_ROW = 64 << 20
 
 

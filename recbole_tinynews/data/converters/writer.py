@@ -18,6 +18,7 @@ from recbole_tinynews.data.converters.clicks import ClickLog
 from recbole_tinynews.data.converters.ids import joined
 from recbole_tinynews.data.converters.records import Impressions, News, clean
 from recbole_tinynews.data.converters.summary import SplitSummary, Summary
+from recbole_tinynews.data.converters.vocabulary import Vocabulary
 from recbole_tinynews.data.ragged import Ragged
 from recbole_tinynews.data.schema import (
     CORPUS_COLUMNS,
@@ -69,7 +70,7 @@ def write_dataset(
     with _staging(folder) as place, ExitStack() as files:
         _write_news(place, news.values(), summary)
         items = pa.array(news, pa.string())
-        clicks = ClickLog(histories)
+        clicks, users = ClickLog(histories), Vocabulary()
         logs: dict[str, BinaryIO] = {}
         for split, batch in impressions:
             if not len(batch):
@@ -78,23 +79,25 @@ def write_dataset(
                 logs[split] = files.enter_context(_create(place, f"{split}.imp", IMPRESSION_HEADER))
                 summary.splits[split] = SplitSummary()
             _write_impressions(logs[split], batch, items, summary.splits[split].impressions)
-            summary.splits[split].add(batch)
-            clicks.add(split, batch)
+            codes = users.codes(batch.users)
+            summary.splits[split].add(batch, codes)
+            clicks.add(split, batch, codes)
         if logs:
             if "train" not in logs:
                 raise InputError("no train impressions: all are of the validation or test days")
-            _write_inter(place, clicks, items, summary)
+            summary.users = len(users)
+            _write_inter(place, clicks, users.words(), items, summary)
         summary.splits = {split: summary.splits[split] for split in SPLITS if split in summary.splits}
     return summary
 
 
-def write_clicks(folder: str | Path, news: Mapping[str, News], clicks: ClickLog) -> Summary:
+def write_clicks(folder: str | Path, news: Mapping[str, News], users: pa.Array, clicks: ClickLog) -> Summary:
     """Write the atomic files of a dataset without impressions, as `write_dataset` does those of one with them."""
     folder = Path(folder)
     summary = Summary(str(folder))
     with _staging(folder) as place:
         _write_news(place, news.values(), summary)
-        _write_inter(place, clicks, pa.array(news, pa.string()), summary)
+        _write_inter(place, clicks, users, pa.array(news, pa.string()), summary)
     return summary
 
 
@@ -167,12 +170,12 @@ def _write_impressions(stream: BinaryIO, batch: Impressions, items: pa.Array, ro
     _write_table(stream, [ids, batch.users, _seconds(batch.times), *lists])
 
 
-def _write_inter(folder: Path, clicks: ClickLog, items: pa.Array, summary: Summary) -> None:
+def _write_inter(folder: Path, clicks: ClickLog, users: pa.Array, items: pa.Array, summary: Summary) -> None:
     with _create(folder, "inter", INTER_HEADER) as inter:
-        for users, item, times in clicks.users():
-            _write_table(inter, [users, items.take(pa.array(item)), _seconds(times)])
-            summary.inter_users += len(pc.unique(users))
-            summary.inter_clicks += len(users)
+        for user, item, times in clicks.users():
+            _write_table(inter, [users.take(pa.array(user)), items.take(pa.array(item)), _seconds(times)])
+            summary.inter_users += int(np.count_nonzero(np.diff(user, prepend=-1)))
+            summary.inter_clicks += len(user)
     summary.notes["clicks on a news the user had clicked before, not repeated in .inter"] += clicks.repeated
 
 

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from recbole_tinynews.data.converters.clicks import ClickLog
@@ -9,15 +10,16 @@ ITEMS = "abcdefghvwtx"
 def add(log, split, user, time, history, clicked):
     numbers = [[ITEMS.index(item) for item in text.split()] for text in (history, clicked)]
     shown = [*numbers[1], ITEMS.index("x")]
-    log.add(split, Impressions.from_rows([("1", user, time, numbers[0], shown, [1] * len(numbers[1]) + [0])]))
+    codes = np.array(["uvw".index(user)], dtype=np.int32)
+    log.add(split, Impressions.from_rows([("1", user, time, numbers[0], shown, [1] * len(numbers[1]) + [0])]), codes)
 
 
 def clicks_of(log):
     """Each user's clicks as pairs of item and time."""
     known = {}
     for users, items, times in log.users():
-        for user, item, time in zip(users.to_pylist(), items.tolist(), times.tolist(), strict=True):
-            known.setdefault(user, []).append((ITEMS[item], time))
+        for user, item, time in zip(users.tolist(), items.tolist(), times.tolist(), strict=True):
+            known.setdefault("uvw"[user], []).append((ITEMS[item], time))
     return known
 
 

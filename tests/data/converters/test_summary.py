@@ -1,3 +1,5 @@
+import numpy as np
+
 from recbole_tinynews.data.converters.records import Impressions
 from recbole_tinynews.data.converters.summary import SplitSummary, Summary
 
@@ -10,8 +12,8 @@ def test_the_summary_counts_what_it_is_given():
         ("3", "v", 0.0, [0], [0], [1]),
         ("4", "w", 0.0, [], [0], []),
     ]
-    split.add(Impressions.from_rows(rows[:2]))
-    split.add(Impressions.from_rows(rows[2:]))
+    split.add(Impressions.from_rows(rows[:2]), np.array([0, 0]))
+    split.add(Impressions.from_rows(rows[2:]), np.array([3, 1]))
     # rows, users, candidates, clicks, mean history 4/4, longest, empty, without click, all clicked, unlabelled
     assert split.cells() == ["4", "3", "7", "2", "1.0", "3", "2", "1", "1", "1"]
 
