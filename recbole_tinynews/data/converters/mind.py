@@ -67,7 +67,7 @@ def add_bodies(catalog: Mapping[str, News], file: TextFile, bad: BadRows) -> int
     """Give news their bodies and return how many bodies had no news."""
     table = Table(file, widths=(2, 4))
     unmatched = 0
-    for rows in table.read((1, table.width()), bad):
+    for rows in table.read((1, len(table.first_row())), bad):
         for line, item, body in zip(rows.lines.tolist(), *(column.to_pylist() for column in rows.columns), strict=True):
             if item not in catalog:
                 unmatched += 1

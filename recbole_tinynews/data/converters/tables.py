@@ -93,12 +93,12 @@ class Table:
         if not found:
             raise InputError("no rows below the header" if self.header else "no rows", self.file)
 
-    def width(self) -> int:
-        """Number of columns of the first row of a TSV or CSV file."""
+    def first_row(self) -> list[str]:
+        """Cells of the first row of a TSV or CSV file."""
         for _, block in self.file.blocks(BadRows(), self._quote != ""):
             if block := block.lstrip(b"\n"):
-                return len(self._first(block))
-        return 0
+                return self._first(block)
+        return []
 
     @property
     def _delimiter(self) -> str:
