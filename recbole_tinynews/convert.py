@@ -9,6 +9,7 @@ from pathlib import Path
 
 from recbole_tinynews.data.converters.adressa import convert_adressa
 from recbole_tinynews.data.converters.corpus import convert_corpus
+from recbole_tinynews.data.converters.download import ARCHIVES, HOSTS, download_mind
 from recbole_tinynews.data.converters.ebnerd import convert_ebnerd
 from recbole_tinynews.data.converters.feeds import convert_feeds
 from recbole_tinynews.data.converters.mapping import FeedsMapping
@@ -20,6 +21,7 @@ __all__ = ["main"]
 
 _EPILOG = """examples:
   python -m recbole_tinynews.convert mind --train MINDsmall_train.zip --valid MINDsmall_dev.zip --name mind-small
+  python -m recbole_tinynews.convert mind --download small --name mind-small
   python -m recbole_tinynews.convert corpus articles.tsv.gz --name articles
   python -m recbole_tinynews.convert feeds --news news.csv --behaviors log.csv --columns my.yaml --name mylog
 Then: python run_recbole.py --model=TinyNewsRec --dataset=NAME. docs/data.md describes every file."""
@@ -51,6 +53,13 @@ def _folder(options: argparse.Namespace) -> Path:
 def _mind(options: argparse.Namespace, folder: Path) -> Summary:
     places = {"train": options.train, "valid": options.valid, "test": options.test}
     splits = {split: place for split, place in places.items() if place}
+    if options.download:
+        if options.train or options.valid:
+            raise InputError("give either --download, or --train and --valid")
+        hosts = [options.host.rstrip("/") + "/"] if options.host else HOSTS
+        splits = download_mind(options.download, folder / "raw", hosts) | splits
+    elif not (options.train and options.valid):
+        raise InputError("give --train and --valid, or --download small or large")
     return convert_mind(folder, splits, options.bodies, options.skip_bad)
 
 
@@ -100,10 +109,19 @@ def _parser() -> argparse.ArgumentParser:
         parents=[output],
         help="the MIND dataset as Microsoft publishes it",
         description="Convert MIND. Each split is the folder or zip that holds news.tsv and behaviors.tsv "
-        "(in a folder also as .gz). Without --test the valid split also serves as test split.",
+        "(in a folder also as .gz, .zst or .xz). Without --test the valid split also serves as test split.",
     )
-    mind.add_argument("--train", required=True, type=Path, metavar="DIR|ZIP", help="e.g. MINDsmall_train.zip")
-    mind.add_argument("--valid", required=True, type=Path, metavar="DIR|ZIP", help="e.g. MINDsmall_dev.zip")
+    mind.add_argument(
+        "--download",
+        choices=list(ARCHIVES),
+        help="fetch the published archives of train and valid into the dataset's folder raw, instead of --train and "
+        "--valid; mind their licence (https://msnews.github.io)",
+    )
+    mind.add_argument(
+        "--host", metavar="URL", help="address of a folder with the archives, instead of the published one"
+    )
+    mind.add_argument("--train", type=Path, metavar="DIR|ZIP", help="e.g. MINDsmall_train.zip")
+    mind.add_argument("--valid", type=Path, metavar="DIR|ZIP", help="e.g. MINDsmall_dev.zip")
     mind.add_argument("--test", type=Path, metavar="DIR|ZIP", help="e.g. MINDlarge_test.zip; may lack labels")
     mind.add_argument(
         "--bodies",
