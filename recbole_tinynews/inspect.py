@@ -21,6 +21,7 @@ from recbole_tinynews.data.converters.tables import Table
 from recbole_tinynews.data.converters.textfile import TextFile
 from recbole_tinynews.data.converters.vocabulary import Vocabulary
 from recbole_tinynews.data.impression_log import ImpressionLog
+from recbole_tinynews.data.ragged import among
 from recbole_tinynews.data.schema import (
     CORPUS_COLUMNS,
     IMPRESSION_HEADER,
@@ -152,15 +153,15 @@ def _split_column(data: Dataset, split: str) -> dict[str, str]:
     known = log.labels >= 0
     clicks = np.add.reduceat(log.labels == 1, log.candidates.offsets[:-1])[_labelled(log)]
     warm, old = _seen(data, train) if train is not None else (np.empty(0, dtype=bool), np.empty(0))
-    users = np.unique(log.users)
+    users = np.flatnonzero(np.bincount(log.users))
     judged = split != "train" and train is not None
     return {
         "impressions": f"{len(log):,}",
         "without labels": f"{np.count_nonzero(~_labelled(log)):,}",
         "users": f"{len(users):,}",
-        "users new": _share(~np.isin(users, old)) if judged else "-",
-        "impressions of new users": _share(~np.isin(log.users, old)) if judged else "-",
-        "news shown": f"{len(np.unique(log.candidates.values)):,}",
+        "users new": _share(~among(users, old)) if judged else "-",
+        "impressions of new users": _share(~among(log.users, old)) if judged else "-",
+        "news shown": f"{np.count_nonzero(np.bincount(log.candidates.values)):,}",
         "candidates cold": _share(~warm[log.candidates.values]) if judged else "-",
         "candidates, mean": f"{shown.mean():.1f}",
         "candidates, median": f"{np.median(shown):.0f}",
@@ -182,7 +183,7 @@ def _seen(data: Dataset, train: ImpressionLog) -> tuple[np.ndarray, np.ndarray]:
     warm = np.zeros(len(data.titles), dtype=bool)
     warm[train.candidates.values[train.labels == 1]] = True
     warm[train.history.values] = True
-    return warm, np.unique(train.users)
+    return warm, train.users
 
 
 def _labelled(log: ImpressionLog) -> np.ndarray:
@@ -196,7 +197,7 @@ def _leaks(data: Dataset) -> list[str]:
         rows = log.candidates.row_of
         own = _pairs(data, np.arange(len(log)), log.history.row_of, log.history.values)
         clicked = _pairs(data, np.arange(len(log)), rows, log.candidates.values)[log.labels == 1]
-        again = np.count_nonzero(np.isin(clicked, own))
+        again = np.count_nonzero(among(clicked, own))
         if again:
             found.append(f"{split}: {again:,} clicked news stand in the history of their own impression")
         if split == "train" or train is None:
@@ -205,11 +206,12 @@ def _leaks(data: Dataset) -> list[str]:
         if early:
             share = f"{early:,} of {len(log):,} impressions"
             found.append(f"{split}: {share} lie before the last train impression, as in a random split")
-        both = np.count_nonzero(np.isin(_moments(log), _moments(train)))
+        both = np.count_nonzero(among(_moments(log), _moments(train)))
         if both:
             found.append(f"{split}: {both:,} impressions have the user and time of a train impression")
-        labels = np.unique(_pairs(data, log.users, rows, log.candidates.values)[log.labels == 1])
-        if known := np.count_nonzero(np.isin(labels, data.clicks)):
+        labels = np.sort(_pairs(data, log.users, rows, log.candidates.values)[log.labels == 1])
+        labels = labels[np.diff(labels, prepend=-1) > 0]
+        if known := np.count_nonzero(among(labels, data.clicks)):
             found.append(f"{split}: .inter knows {known:,} of {len(labels):,} clicked pairs of user and news already")
     return found
 

@@ -16,7 +16,7 @@ from recbole_tinynews.data.converters.records import UNKNOWN_LABEL, Impressions,
 from recbole_tinynews.data.converters.tables import Rows, Table
 from recbole_tinynews.data.converters.textfile import TextFile
 from recbole_tinynews.data.converters.times import parse_times
-from recbole_tinynews.data.ragged import Ragged
+from recbole_tinynews.data.ragged import Ragged, among
 
 __all__ = ["ImpressionReader", "twice", "without_labels"]
 
@@ -101,11 +101,11 @@ class ImpressionReader:
         faults += [twice(positive, self._items), twice(present, self._items)]
         size = len(self._items) + 1
         keys = [(items.row_of * size + items.values + 1) for items in (positive, present)]
-        missing = ~np.isin(keys[0], keys[1])
+        missing = ~among(keys[0], keys[1])
         rows = np.concatenate([positive.row_of[missing], present.row_of])
         order = np.argsort(rows, kind="stable")
         values = np.concatenate([positive.values[missing], present.values])[order]
-        labels = np.concatenate([np.ones(missing.sum(), dtype=bool), np.isin(keys[1], keys[0])])[order]
+        labels = np.concatenate([np.ones(missing.sum(), dtype=bool), among(keys[1], keys[0])])[order]
         return Ragged.from_lengths(values, np.bincount(rows, minlength=len(positive))), labels.astype(np.int8)
 
     def _single(self, item: pa.Array, label: pa.Array, faults: list[Fault]) -> tuple[Ragged, np.ndarray]:
