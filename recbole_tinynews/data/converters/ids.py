@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from recbole_tinynews.data.ragged import Ragged
 
-__all__ = ["few_numbers", "joined", "numbers", "split_lists"]
+__all__ = ["few_numbers", "joined", "numbers", "split_lists", "with_spaces"]
 
 _UNIT = "\x1f"  # ASCII's separator of units, which no text file holds between its ids
 
@@ -79,9 +79,14 @@ def few_numbers(tokens: pa.Array, known: Mapping[str, int]) -> np.ndarray:
 
 
 def joined(rows: Ragged, names: pa.Array) -> pa.Array:
-    """Each row's names, with a space between them."""
-    # pc.binary_join does the same a token at a time: here the tokens bring their spaces, and rows are views of them
-    tokens = pc.binary_join_element_wise(names, " ", "").take(pa.array(rows.values))
+    """Each row's names with a space between them, from names that bring theirs (`with_spaces`)."""
+    # pc.binary_join does the same a token at a time: here rows are views of the tokens' text
+    tokens = names.take(pa.array(rows.values))
     offsets = np.frombuffer(tokens.buffers()[1], dtype=np.int32)[rows.offsets]
     text = pa.StringArray.from_buffers(len(rows), pa.py_buffer(offsets), tokens.buffers()[2])
     return pc.utf8_rtrim(text, characters=" ")
+
+
+def with_spaces(names: pa.Array) -> pa.Array:
+    """Names, each with a space behind it."""
+    return pc.binary_join_element_wise(names, " ", "")

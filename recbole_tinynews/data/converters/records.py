@@ -114,7 +114,8 @@ class Impressions:
     def labelled(self) -> np.ndarray:
         """Whether the labels of each row are known."""
         known = np.ones(len(self), dtype=bool)
-        known[self.candidates.row_of[self.labels == UNKNOWN_LABEL]] = False
+        unknown = np.flatnonzero(self.labels == UNKNOWN_LABEL)
+        known[np.searchsorted(self.candidates.offsets, unknown, side="right") - 1] = False
         return known
 
 
@@ -138,12 +139,10 @@ def id_fault(text: str) -> str | None:
 
 def id_faults(what: str, ids: pa.Array) -> Fault:
     """Those of many ids in which ``id_fault`` finds a fault; ``what`` they are ids of."""
-    known = pc.dictionary_encode(ids)
-    words = known.dictionary
-    bad = pc.or_(pc.match_substring_regex(words, pattern=_NO_ID), pc.is_in(words, value_set=pa.array([*_RESERVED, ""])))
+    bad = pc.or_(pc.match_substring_regex(ids, pattern=_NO_ID), pc.is_in(ids, value_set=pa.array([*_RESERVED, ""])))
 
     def message(row: int) -> str:
         text = ids[row].as_py()
         return f"{what} id {text!r} {id_fault(text)}"
 
-    return Fault(f"unusable {what} id", bad.take(known.indices).to_numpy(zero_copy_only=False), message)
+    return Fault(f"unusable {what} id", bad.to_numpy(zero_copy_only=False), message)

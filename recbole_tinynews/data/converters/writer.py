@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from recbole_tinynews.data.converters.clicks import ClickLog
-from recbole_tinynews.data.converters.ids import joined
+from recbole_tinynews.data.converters.ids import joined, with_spaces
 from recbole_tinynews.data.converters.records import Impressions, News, clean
 from recbole_tinynews.data.converters.summary import SplitSummary, Summary
 from recbole_tinynews.data.converters.vocabulary import Vocabulary
@@ -70,6 +70,7 @@ def write_dataset(
     with _staging(folder) as place, ExitStack() as files:
         _write_news(place, news.values(), summary)
         items = pa.array(news, pa.string())
+        names = with_spaces(items)
         clicks, users = ClickLog(histories), Vocabulary()
         logs: dict[str, BinaryIO] = {}
         for split, batch in impressions:
@@ -78,7 +79,7 @@ def write_dataset(
             if split not in logs:
                 logs[split] = files.enter_context(_create(place, f"{split}.imp", IMPRESSION_HEADER))
                 summary.splits[split] = SplitSummary()
-            _write_impressions(logs[split], batch, items, summary.splits[split].impressions)
+            _write_impressions(logs[split], batch, names, summary.splits[split].impressions)
             codes = users.codes(batch.users)
             summary.splits[split].add(batch, codes)
             clicks.add(split, batch, codes)
@@ -160,13 +161,13 @@ def _write_news(folder: Path, news: Iterable[News], summary: Summary) -> None:
     summary.notes["news with the texts of another news, kept"] += again
 
 
-def _write_impressions(stream: BinaryIO, batch: Impressions, items: pa.Array, row: int) -> None:
+def _write_impressions(stream: BinaryIO, batch: Impressions, names: pa.Array, row: int) -> None:
     ids = pa.array(np.arange(row + 1, row + 1 + len(batch))).cast(pa.string()) if batch.ids is None else batch.ids
-    labels = Ragged(np.where(batch.labels == 1, 1, 0), batch.candidates.offsets)
-    marks = joined(labels, pa.array(["0", "1"]))
+    labels = Ragged((batch.labels == 1).astype(np.int8), batch.candidates.offsets)
+    marks = joined(labels, with_spaces(pa.array(["0", "1"])))
     if not batch.labelled.all():
         marks = pc.if_else(pa.array(batch.labelled), marks, "")
-    lists = [joined(batch.history, items), joined(batch.candidates, items), marks]
+    lists = [joined(batch.history, names), joined(batch.candidates, names), marks]
     _write_table(stream, [ids, batch.users, _seconds(batch.times), *lists])
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_tinynews.data.converters.ids import joined, numbers, split_lists
+from recbole_tinynews.data.converters.ids import joined, numbers, split_lists, with_spaces
 from recbole_tinynews.data.ragged import Ragged
 
 WORDS = st.lists(st.text("aü1-", max_size=3), max_size=6)
@@ -38,4 +38,4 @@ def test_numbers_are_places_among_the_known():
 def test_joined_rows_are_names_with_spaces(rows):
     names = ["a", "übel", "c"]
     expected = [" ".join(names[number] for number in row) for row in rows]
-    assert joined(Ragged.from_rows(rows), pa.array(names)).to_pylist() == expected
+    assert joined(Ragged.from_rows(rows), with_spaces(pa.array(names))).to_pylist() == expected
