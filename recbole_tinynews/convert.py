@@ -10,7 +10,7 @@ from typing import Any
 
 from recbole_tinynews.data.converters.adressa import convert_adressa
 from recbole_tinynews.data.converters.corpus import convert_corpus
-from recbole_tinynews.data.converters.download import MIND_HOST, fetch_mind
+from recbole_tinynews.data.converters.download import ARCHIVES, HOSTS, download_mind
 from recbole_tinynews.data.converters.ebnerd import convert_ebnerd
 from recbole_tinynews.data.converters.feeds import convert_feeds
 from recbole_tinynews.data.converters.mapping import FeedsMapping
@@ -23,6 +23,7 @@ __all__ = ["main"]
 
 _EPILOG = """examples:
   python -m recbole_tinynews.convert mind --train MINDsmall_train.zip --valid MINDsmall_dev.zip --name mind-small
+  python -m recbole_tinynews.convert mind --download small --name mind-small
   python -m recbole_tinynews.convert corpus articles.tsv.gz --name articles
   python -m recbole_tinynews.convert feeds --news news.csv --behaviors log.csv --columns my.yaml --name mylog
 Then: python run_recbole.py --model=TinyNewsRec --dataset=NAME. docs/data.md describes every file."""
@@ -51,33 +52,34 @@ def _splits(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _mind(options: argparse.Namespace, folder: Path) -> Summary:
-    given = _splits(options)
+    splits = _splits(options)
     if options.download:
-        if given:
+        if options.train or options.valid:
             raise InputError("give either --download, or --train and --valid")
-        given = dict(fetch_mind(options.download, options.output / f"mind-{options.download}-raw", options.mirror))
+        hosts = [options.host.rstrip("/") + "/"] if options.host else HOSTS
+        splits = download_mind(options.download, folder / "raw", hosts) | splits
     elif not (options.train and options.valid):
-        raise InputError("give --train and --valid, or --download small")
-    return convert_mind(folder, given, options.bodies, options.skip_bad)
+        raise InputError("give --train and --valid, or --download small or large")
+    return convert_mind(folder, splits, options.bodies, options.skip_bad)
 
 
 def _corpus(options: argparse.Namespace, folder: Path) -> Summary:
     return convert_corpus(folder, options.files, options.prefix, options.skip_bad)
 
 
+def _feeds(options: argparse.Namespace, folder: Path) -> Summary:
+    logs = ({"": options.behaviors} if options.behaviors else {}) | _splits(options)
+    if ("" in logs and len(logs) > 1) or not ("" in logs or "train" in logs):
+        raise InputError("give either --behaviors, or --train and perhaps --valid and --test")
+    return convert_feeds(folder, options.news, logs, FeedsMapping.load(options.columns), options.skip_bad)
+
+
 def _ebnerd(options: argparse.Namespace, folder: Path) -> Summary:
-    return convert_ebnerd(folder, options.articles, _splits(options), options.skip_bad)
+    return convert_ebnerd(folder, options.bundle, options.test, options.skip_bad)
 
 
 def _adressa(options: argparse.Namespace, folder: Path) -> Summary:
-    return convert_adressa(folder, options.events, options.content, options.skip_bad)
-
-
-def _feeds(options: argparse.Namespace, folder: Path) -> Summary:
-    logs = ({"": options.behaviors} if options.behaviors else {}) | _splits(options)
-    if set(logs) not in ({""}, {"train", "valid"}, {"train", "valid", "test"}):
-        raise InputError("give either --behaviors, or --train with --valid and perhaps --test")
-    return convert_feeds(folder, options.news, logs, FeedsMapping.load(options.columns), options.skip_bad)
+    return convert_adressa(folder, options.places, options.content, options.skip_bad)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,30 +99,35 @@ def _parser() -> argparse.ArgumentParser:
         default=Path("dataset"),
         help="folder of all datasets, where the new one becomes a folder (default: dataset)",
     )
-    output.add_argument("--skip-bad", action="store_true", help="leave broken rows out, and count them")
+    output.add_argument(
+        "--skip-bad", action="store_true", help="leave bad rows out and count them, instead of stopping at the first"
+    )
 
     mind = sources.add_parser(
         "mind",
         parents=[output],
         help="the MIND dataset as Microsoft publishes it",
         description="Convert MIND. Each split is the folder or zip that holds news.tsv and behaviors.tsv "
-        "(in a folder also as .gz). Without --test the valid split also serves as test split.",
+        "(in a folder also as .gz, .zst or .xz). Without --test the valid split also serves as test split.",
+    )
+    mind.add_argument(
+        "--download",
+        choices=list(ARCHIVES),
+        help="fetch the published archives of train and valid into the dataset's folder raw, instead of --train and "
+        "--valid; mind their licence (https://msnews.github.io)",
+    )
+    mind.add_argument(
+        "--host", metavar="URL", help="address of a folder with the archives, instead of the published one"
     )
     mind.add_argument("--train", type=Path, metavar="DIR|ZIP", help="e.g. MINDsmall_train.zip")
     mind.add_argument("--valid", type=Path, metavar="DIR|ZIP", help="e.g. MINDsmall_dev.zip")
     mind.add_argument("--test", type=Path, metavar="DIR|ZIP", help="e.g. MINDlarge_test.zip; may lack labels")
     mind.add_argument(
-        "--download",
-        choices=["small", "large"],
-        help="fetch the published archives instead (MIND is for non-commercial research: see its licence)",
-    )
-    mind.add_argument("--mirror", default=MIND_HOST, metavar="URL", help="where the archives are, if elsewhere")
-    mind.add_argument(
         "--bodies",
         type=Path,
         metavar="FILE",
-        help="bodies of the news, which MIND does not have: .tsv, .tsv.gz or .tsv.xz without header, with the "
-        "2 columns id, body or the 4 columns id, category, title, body (only id and body are used)",
+        help="bodies of the news, which MIND does not have: a table without header (.tsv, .csv, also .gz, .zst or .xz) "
+        "with the 2 columns id, body or the 4 columns id, category, title, body (only id and body are used)",
     )
     mind.set_defaults(convert=_mind)
 
@@ -128,8 +135,8 @@ def _parser() -> argparse.ArgumentParser:
         "corpus",
         parents=[output],
         help="titles with bodies, for post-training only",
-        description="Convert tables of news (.tsv, .tsv.gz, .tsv.xz) without header: id, category, title, body. "
-        "Rows without title or body are left out and counted.",
+        description="Convert tables of news without header (.tsv, .csv, also .gz, .zst, .xz) with the columns id, "
+        "category, title, body. Rows without title or body are left out and counted.",
     )
     corpus.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a table")
     corpus.add_argument(
@@ -140,23 +147,25 @@ def _parser() -> argparse.ArgumentParser:
     ebnerd = sources.add_parser(
         "ebnerd",
         parents=[output],
-        help="the Ekstra Bladet news dataset (EB-NeRD) as published",
-        description="Convert EB-NeRD. Each split is a folder that holds behaviors.parquet and history.parquet.",
+        help="the Ekstra Bladet News Recommendation Dataset",
+        description="Convert EB-NeRD's Parquet files. Unpack the zips first.",
     )
-    ebnerd.add_argument("--articles", required=True, type=Path, metavar="FILE", help="articles.parquet")
-    ebnerd.add_argument("--train", required=True, type=Path, metavar="DIR", help="e.g. ebnerd_small/train")
-    ebnerd.add_argument("--valid", required=True, type=Path, metavar="DIR", help="e.g. ebnerd_small/validation")
-    ebnerd.add_argument("--test", type=Path, metavar="DIR", help="e.g. ebnerd_testset/test; has no labels")
+    ebnerd.add_argument(
+        "bundle", type=Path, metavar="DIR", help="e.g. ebnerd_small, with articles.parquet, train and validation"
+    )
+    ebnerd.add_argument("--test", type=Path, metavar="DIR", help="e.g. ebnerd_testset, with articles.parquet and test")
     ebnerd.set_defaults(convert=_ebnerd)
 
     adressa = sources.add_parser(
         "adressa",
         parents=[output],
-        help="the Adressa dataset as published",
-        description="Convert Adressa: reading events, which become clicks, and the articles' content. It has no "
-        "impressions: models train on sampled negatives and are evaluated RecBole's way.",
+        help="the Adressa news dataset",
+        description="Convert Adressa's events. They tell what was read but not what was shown: the dataset has no "
+        "impressions, so negatives are RecBole's, and so is the evaluation.",
     )
-    adressa.add_argument("--events", required=True, nargs="+", type=Path, metavar="FILE", help="JSON lines of events")
+    adressa.add_argument(
+        "places", nargs="+", type=Path, metavar="FILE|DIR", help="JSON lines, or a folder of such files"
+    )
     adressa.add_argument("--content", type=Path, metavar="DIR", help="folder of the articles' JSON files, with bodies")
     adressa.set_defaults(convert=_adressa)
 
@@ -164,17 +173,18 @@ def _parser() -> argparse.ArgumentParser:
         "feeds",
         parents=[output],
         help="any other impression log, by a yaml that names its columns",
-        description="Convert an impression log: TSV, CSV or JSON Lines, also .gz, .xz or .zst, or Parquet. Give one "
-        "log that the yaml splits (--behaviors), or the files of each split (--train, --valid, --test).",
+        description="Convert an impression log: CSV, TSV, JSON Lines or Parquet files, text also .gz, .zst or .xz. "
+        "Give one log that the yaml splits (--behaviors), or the files of each split (--train, --valid, --test).",
     )
     feeds.add_argument("--news", required=True, nargs="+", type=Path, metavar="FILE", help="tables of news")
     feeds.add_argument(
         "--columns", required=True, type=Path, metavar="YAML", help="a copy of properties/dataset/feeds.yaml"
     )
     for name, what in {
-        "behaviors": "the log, to be split by the yaml's rule",
+        "behaviors": "the log, to be split as the yaml says: by default the last week for test and a random fifth of "
+        "the rest for validation",
         "train": "impressions to train on",
-        "valid": "impressions that choose the best epoch",
+        "valid": "impressions that choose the best epoch; without it the yaml says which of --train",
         "test": "impressions to be judged by; may lack labels",
     }.items():
         feeds.add_argument(f"--{name}", nargs="+", type=Path, metavar="FILE", help=what)

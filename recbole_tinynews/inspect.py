@@ -5,181 +5,287 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
-import pandas as pd
-from matplotlib import pyplot as plt
-from recbole.data import create_dataset
+import pyarrow.compute as pc
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from tabulate import tabulate
+from tqdm import tqdm
 
-from recbole_tinynews.config import NewsConfig
-from recbole_tinynews.data.dataset import CACHE_FOLDER, load_impressions
+from recbole_tinynews.data.converters.bad_rows import BadRows
+from recbole_tinynews.data.converters.tables import Table
+from recbole_tinynews.data.converters.textfile import TextFile
+from recbole_tinynews.data.converters.vocabulary import Vocabulary
 from recbole_tinynews.data.impression_log import ImpressionLog
-from recbole_tinynews.data.news_table import NewsTable, tokenize
-from recbole_tinynews.data.schema import SPLITS, atomic_file
+from recbole_tinynews.data.ragged import among
+from recbole_tinynews.data.schema import (
+    CORPUS_COLUMNS,
+    IMPRESSION_HEADER,
+    INTER_HEADER,
+    SPLITS,
+    atomic_file,
+)
 from recbole_tinynews.errors import InputError
-from recbole_tinynews.layers import load_tokenizer
 
-__all__ = ["describe", "leaks", "main"]
+__all__ = ["inspect", "main"]
 
-_DAY = 86400
+_DAY = 86_400
+_COLOURS = {"train": "#0072B2", "valid": "#E69F00", "test": "#009E73"}
+_HELP = """\
+Print and plot what is worth knowing of a dataset before training: its size, clicks and candidates per impression,
+lengths of histories and titles, the share of news and users that training has not seen, the range of time, and what
+looks like a leak.
 
-
-def describe(log: ImpressionLog, clicks: np.ndarray) -> dict[str, Any]:
-    """Sizes, lengths and shares of a split.
-
-    Parameters
-    ----------
-    log : ImpressionLog
-        Its impressions.
-    clicks : int ndarray of shape (items,)
-        Clicks of each news in ``D.inter``.
-
-    Returns
-    -------
-    dict
-        What the report shows, by its name there; shares as fractions.
-    """
-    shown, past = log.candidates.lengths, log.history.lengths
-    number = np.bincount(log.candidates.row_of[log.labels == 1], minlength=len(log))
-    return {
-        "impressions": len(log),
-        "known users": len(np.unique(log.users[log.users > 0])),
-        "candidates, mean": shown.mean(),
-        "candidates, median": float(np.median(shown)),
-        "candidates, most": int(shown.max()),
-        "clicks, mean": number.mean(),
-        "without click": float((number == 0).mean()),
-        "history, mean": past.mean(),
-        "history, median": float(np.median(past)),
-        "history, most": int(past.max()),
-        "without history": float((past == 0).mean()),
-        "candidates never clicked in D.inter": float((clicks[log.candidates.values] == 0).mean()),
-        "of users whom D.inter does not know": float((np.asarray(log.users) == 0).mean()),
-        "first": pd.Timestamp(log.times.min(), unit="s").isoformat(" ", "minutes"),
-        "last": pd.Timestamp(log.times.max(), unit="s").isoformat(" ", "minutes"),
-    }
+cold      of the news shown, those that nobody clicked in training, neither in an impression nor in a history
+new       users without a train impression
+"""
 
 
-def leaks(logs: Mapping[str, ImpressionLog]) -> list[str]:
-    """Say what lets a model see what it is tested on.
+@dataclass(frozen=True)
+class Dataset:
+    """What is read of a dataset folder; users and news are numbers from 0 on."""
+
+    name: str
+    titles: list[str]
+    bodies: list[str]
+    logs: Mapping[str, ImpressionLog]
+    clicks: np.ndarray
+    """Pairs of user and news of ``.inter``, each as one number."""
+    click_times: np.ndarray
+
+
+def inspect(folder: str | Path, plot: str | Path | None = None, tokenizer: str | None = None) -> str:
+    """Describe a dataset.
 
     Parameters
     ----------
-    logs : mapping of str to ImpressionLog
-        The splits, ``train`` first.
+    folder : str or Path
+        The dataset's folder, e.g. ``dataset/demo``.
+    plot : str or Path, optional
+        Where a picture is written, with matplotlib's formats.
+    tokenizer : str, optional
+        Folder or hub name of an encoder whose tokens are counted; by default words are.
+
+    Raises
+    ------
+    InputError
+        If the dataset or the tokenizer cannot be read.
     """
-    found = []
-    for earlier, later in (("train", "valid"), ("train", "test"), ("valid", "test")):
-        if earlier in logs and later in logs:
-            before = int((logs[later].times < logs[earlier].times.max()).sum())
-            if before:
-                found.append(f"{before:,} {later} impressions are earlier than the last {earlier} impression")
-    for split, log in logs.items():
-        clicked = np.flatnonzero(log.labels == 1)
-        rows, items = log.candidates.row_of[clicked], np.asarray(log.candidates.values)[clicked]
-        most = 1 + int(max(log.candidates.values.max(initial=0), log.history.values.max(initial=0)))
-        in_history = np.isin(rows * most + items, log.history.row_of * most + log.history.values)
-        if in_history.any():
-            found.append(f"{in_history.sum():,} of {len(rows):,} {split} clicks are on a news of that user's history")
+    data = _load(Path(folder))
+    lengths = _lengths(data, tokenizer)
+    parts = [f"{data.name}: {len(data.titles):,} news, {len(data.click_times):,} clicks in .inter"]
+    parts.append(tabulate(_text_rows(data, lengths, "tokens" if tokenizer else "words"), headers="firstrow"))
+    if data.logs:
+        parts.append(tabulate(_split_rows(data), headers="firstrow", disable_numparse=True, stralign="right"))
+        parts.append("\n".join(_leaks(data)) or "no leaks found")
+    if plot is not None:
+        _draw(data, lengths["title"], "tokens" if tokenizer else "words", Path(plot))
+        parts.append(f"plots: {plot}")
+    return "\n\n".join(parts)
+
+
+def _load(folder: Path) -> Dataset:
+    news = atomic_file(folder, "news")
+    if not news.exists():
+        raise InputError("no such dataset: expected its news texts in this file", news)
+    items, titles, bodies = Vocabulary(), [], []
+    for _, (ids, title, abstract, body) in Table(TextFile(news), header=True).read(CORPUS_COLUMNS, BadRows()):
+        items.codes(ids)
+        titles += title.to_pylist()
+        bodies += pc.if_else(pc.equal(body, ""), abstract, body).to_pylist()
+    users, paths = Vocabulary(), {split: atomic_file(folder, f"{split}.imp") for split in SPLITS}
+    paths = {split: path for split, path in paths.items() if path.exists()}
+    for path in paths.values():
+        for _, (user, _) in Table(TextFile(path), header=True).read((IMPRESSION_HEADER[1], None), BadRows()):
+            users.codes(user)
+    item_ids = dict(zip(items.words().to_pylist(), range(len(items)), strict=True))
+    clicks, times = [np.empty(0, dtype=np.int64)], [np.empty(0)]
+    inter = atomic_file(folder, "inter")
+    if inter.exists():
+        for _, (user, item, time) in Table(TextFile(inter), header=True).read(INTER_HEADER, BadRows()):
+            clicks.append(users.codes(user).astype(np.int64) * len(titles) + items.codes(item))
+            times.append(time.cast("float64").to_numpy())
+        if len(items) > len(titles):
+            raise InputError(f"holds {len(items) - len(titles):,} news that {news.name} lacks", inter)
+    user_ids = dict(zip(users.words().to_pylist(), range(len(users)), strict=True))
+    logs = {split: ImpressionLog.load(path, user_ids, item_ids) for split, path in paths.items()}
+    return Dataset(folder.name, titles, bodies, logs, np.concatenate(clicks), np.concatenate(times))
+
+
+def _lengths(data: Dataset, tokenizer: str | None) -> dict[str, np.ndarray]:
+    texts = {"title": data.titles, "body or abstract": data.bodies}
+    if tokenizer is None:
+        return {what: np.array([len(text.split()) for text in some]) for what, some in texts.items()}
+    from recbole_tinynews.layers.loading import load_tokenizer  # loads torch, which nothing else here needs
+
+    tokens = load_tokenizer(tokenizer)
+    found = {}
+    for what, some in texts.items():
+        rows = tqdm(range(0, len(some), 10_000), desc=f"tokens of {what}", leave=False, disable=None)
+        counted = [tokens(some[start : start + 10_000], add_special_tokens=False)["input_ids"] for start in rows]
+        found[what] = np.array([len(row) for part in counted for row in part])
     return found
 
 
-def _plot(logs: Mapping[str, ImpressionLog], title_lengths: np.ndarray, unit: str, path: Path) -> None:
-    """Draw lengths and times of all splits."""
-    matplotlib.use("Agg")
-    figure, axes = plt.subplots(2, 2, figsize=(11, 7), layout="constrained")
-    first = min(log.times.min() for log in logs.values())
-    for split, log in logs.items():
-        style = {"alpha": 0.55, "label": split, "density": True}
-        axes[0, 0].hist(np.minimum(log.candidates.lengths, 100), bins=np.arange(1, 102), **style)
-        axes[0, 1].hist(np.minimum(log.history.lengths, 100), bins=np.arange(0, 102), **style)
-        days = (log.times - first) / _DAY
-        axes[1, 1].hist(days, bins=np.arange(0, max(days.max(), 1) + 1 / 24, 1 / 24), alpha=0.7, label=split)
-    axes[1, 0].hist(title_lengths, bins=np.arange(0, title_lengths.max(initial=0) + 2), color="#666666")
-    for axis, title, x in (
-        (axes[0, 0], "candidates of an impression (100 and more together)", "candidates"),
-        (axes[0, 1], "clicks before an impression (100 and more together)", "clicks"),
-        (axes[1, 0], f"{unit} of a title", unit),
-        (axes[1, 1], "impressions an hour", "days since the first"),
-    ):
-        axis.set(title=title, xlabel=x)
-        axis.spines[["top", "right"]].set_visible(False)
-    for axis in (axes[0, 0], axes[0, 1]):
-        axis.set_ylabel("share of impressions")
-    axes[1, 0].set_ylabel("news")
-    axes[1, 1].legend(frameon=False)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+def _text_rows(data: Dataset, lengths: Mapping[str, np.ndarray], unit: str) -> list[list[object]]:
+    rows: list[list[object]] = [["text", "missing", "repeated", f"mean {unit}", "median", "95 %", "longest"]]
+    for (what, counts), texts in zip(lengths.items(), (data.titles, data.bodies), strict=True):
+        there = [text for text in texts if text]
+        some = counts[counts > 0] if there else np.zeros(1)
+        middle, high = np.percentile(some, [50, 95])
+        missing, repeated = len(texts) - len(there), len(there) - len(set(there))
+        rows.append([what, missing, repeated, round(some.mean(), 1), int(middle), int(high), int(some.max())])
+    return rows
 
 
-def _cell(name: str, value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.1f}" if "mean" in name or "median" in name else f"{value:.1%}"
+def _split_rows(data: Dataset) -> list[list[str]]:
+    columns = [_split_column(data, split) for split in data.logs]
+    return [["", *data.logs], *([name, *(column[name] for column in columns)] for name in columns[0])]
 
 
-def _inspect(given: argparse.Namespace) -> str:
-    config = NewsConfig("Pop", given.dataset, config_dict={"data_path": given.data_path, "state": "ERROR"})
-    folder = Path(config["data_path"])
-    if not atomic_file(folder, "inter").exists():
-        raise InputError("expected this file in the dataset's folder", path=atomic_file(folder, "inter"))
-    dataset = create_dataset(config)
-    items = dataset.field2token_id[dataset.iid_field]
-    clicks = np.bincount(dataset.inter_feat[dataset.iid_field], minlength=dataset.item_num)
-    sizes = f"{len(items) - 1:,} news, {dataset.user_num - 1:,} users and {clicks.sum():,} clicks in D.inter"
-    lines = [f"{given.dataset}: {sizes}"]
-    logs = {split: log for split in SPLITS if (log := load_impressions(dataset, split)) is not None}
-    if atomic_file(folder, "news").exists():
-        texts = NewsTable.load(folder, items)
-        titles = texts.titles[1:]
-        unit = "words"
-        lengths = np.array([len(title.split()) for title in titles])
-        if given.plm:
-            unit = "word pieces"
-            lengths = tokenize(titles, load_tokenizer(given.plm), 10_000, folder / CACHE_FOLDER).lengths
-        bodies = sum(bool(body) for body in texts.bodies[1:])
-        lines.append(
-            f"titles: {lengths.mean():.1f} {unit} in the mean, {lengths.max()} at most, "
-            f"{(lengths == 0).sum():,} empty, {len(titles) - len(set(titles)):,} repeat another; "
-            f"{bodies:,} news with a body or abstract"
-        )
-    else:
-        lengths, unit = np.zeros(0, dtype=int), "words"
-        lines.append("no news texts: models that read cannot be used")
-    if not logs:
-        return "\n".join([*lines, "no impressions: evaluated RecBole's way"])
-    columns = {split: describe(log, clicks) for split, log in logs.items()}
-    names = next(iter(columns.values()))
-    rows = [[name, *(_cell(name, column[name]) for column in columns.values())] for name in names]
-    lines += ["", tabulate(rows, ["", *columns], tablefmt="plain", disable_numparse=True), ""]
-    found = leaks(logs)
-    lines += [f"look at this: {leak}" for leak in found] or ["no split is earlier than one before it"]
-    _plot(logs, lengths, unit, given.plot)
-    return "\n".join([*lines, f"plots: {given.plot}"])
+def _split_column(data: Dataset, split: str) -> dict[str, str]:
+    log, train = data.logs[split], data.logs.get("train")
+    shown, history = log.candidates.lengths, log.history.lengths
+    known = log.labels >= 0
+    clicks = np.add.reduceat(log.labels == 1, log.candidates.offsets[:-1])[_labelled(log)]
+    warm, old = _seen(data, train) if train is not None else (np.empty(0, dtype=bool), np.empty(0))
+    users = np.flatnonzero(np.bincount(log.users))
+    judged = split != "train" and train is not None
+    return {
+        "impressions": f"{len(log):,}",
+        "without labels": f"{np.count_nonzero(~_labelled(log)):,}",
+        "users": f"{len(users):,}",
+        "users new": _share(~among(users, old)) if judged else "-",
+        "impressions of new users": _share(~among(log.users, old)) if judged else "-",
+        "news shown": f"{np.count_nonzero(np.bincount(log.candidates.values)):,}",
+        "candidates cold": _share(~warm[log.candidates.values]) if judged else "-",
+        "candidates, mean": f"{shown.mean():.1f}",
+        "candidates, median": f"{np.median(shown):.0f}",
+        "candidates, most": f"{shown.max():,}",
+        "clicks, mean": f"{clicks.mean():.2f}" if len(clicks) else "-",
+        "clicks of candidates": _share(log.labels[known] == 1),
+        "without click": _share(clicks == 0),
+        "history, mean": f"{history.mean():.1f}",
+        "history, median": f"{np.median(history):.0f}",
+        "history, longest": f"{history.max():,}",
+        "without history": _share(history == 0),
+        "first (UTC)": _date(log.times.min()),
+        "last (UTC)": _date(log.times.max()),
+    }
+
+
+def _seen(data: Dataset, train: ImpressionLog) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each news was clicked in training, and the users of training."""
+    warm = np.zeros(len(data.titles), dtype=bool)
+    warm[train.candidates.values[train.labels == 1]] = True
+    warm[train.history.values] = True
+    return warm, train.users
+
+
+def _labelled(log: ImpressionLog) -> np.ndarray:
+    return log.labels[log.candidates.offsets[:-1]] >= 0
+
+
+def _leaks(data: Dataset) -> list[str]:
+    found = []
+    train = data.logs.get("train")
+    for split, log in data.logs.items():
+        rows = log.candidates.row_of
+        own = _pairs(data, np.arange(len(log)), log.history.row_of, log.history.values)
+        clicked = _pairs(data, np.arange(len(log)), rows, log.candidates.values)[log.labels == 1]
+        again = np.count_nonzero(among(clicked, own))
+        if again:
+            found.append(f"{split}: {again:,} clicked news stand in the history of their own impression")
+        if split == "train" or train is None:
+            continue
+        early = np.count_nonzero(log.times <= train.times.max())
+        if early:
+            share = f"{early:,} of {len(log):,} impressions"
+            found.append(f"{split}: {share} lie before the last train impression, as in a random split")
+        both = np.count_nonzero(among(_moments(log), _moments(train)))
+        if both:
+            found.append(f"{split}: {both:,} impressions have the user and time of a train impression")
+        labels = np.sort(_pairs(data, log.users, rows, log.candidates.values)[log.labels == 1])
+        labels = labels[np.diff(labels, prepend=-1) > 0]
+        if known := np.count_nonzero(among(labels, data.clicks)):
+            found.append(f"{split}: .inter knows {known:,} of {len(labels):,} clicked pairs of user and news already")
+    return found
+
+
+def _pairs(data: Dataset, firsts: np.ndarray, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Pairs of something of the row and a news, as one number each."""
+    return firsts[rows].astype(np.int64) * len(data.titles) + items
+
+
+def _moments(log: ImpressionLog) -> np.ndarray:
+    return log.users + 1j * log.times
+
+
+def _share(marks: np.ndarray) -> str:
+    return f"{100 * marks.mean():.1f} %" if len(marks) else "-"
+
+
+def _date(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(float(seconds), timezone.utc):%Y-%m-%d %H:%M}"
+
+
+def _draw(data: Dataset, titles: np.ndarray, unit: str, path: Path) -> None:
+    figure = Figure(figsize=(14, 7.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(data.name)
+    axes = list(figure.subplots(2, 3).flat)
+    panels = [("candidates per impression", "candidates"), ("clicks in the history", "history")]
+    for panel, (label, what) in zip(axes, panels, strict=False):
+        for split, log in data.logs.items():
+            lengths = getattr(log, what).lengths
+            bins = np.unique(np.linspace(0, max(np.percentile(lengths, 99), 1) + 1, 40).astype(int)) - 0.5
+            panel.hist(lengths, bins, density=True, histtype="step", color=_COLOURS[split], label=split)
+        panel.set(xlabel=f"{label} (up to 99 %)", ylabel="share")
+    clicks, times, popular, texts = axes[2], axes[3], axes[4], axes[5]
+    for split, log in data.logs.items():
+        counts = np.add.reduceat(log.labels == 1, log.candidates.offsets[:-1])[_labelled(log)]
+        share = np.bincount(np.minimum(counts, 10), minlength=11) / max(len(counts), 1)
+        clicks.plot(range(11), share, marker="o", color=_COLOURS[split], label=split)
+        days = np.array(np.floor(log.times / _DAY), dtype="datetime64[D]")
+        times.bar(*np.unique(days, return_counts=True), color=_COLOURS[split], alpha=0.7, label=split)
+        of_news = np.bincount(log.candidates.values[log.labels == 1])
+        ranked = np.sort(of_news[of_news > 0])[::-1]
+        popular.loglog(np.arange(1, len(ranked) + 1), ranked, color=_COLOURS[split], label=split)
+    if data.logs:
+        axes[0].legend(frameon=False)
+    clicks.set(xlabel="clicks per impression (10: or more)", ylabel="share of impressions")
+    times.set(xlabel="day", ylabel="impressions")
+    times.tick_params(axis="x", rotation=45)
+    popular.set(xlabel="news by rank", ylabel="clicks")
+    texts.hist(titles, np.arange(0, max(np.percentile(titles, 99), 1) + 2), color="#7F7F7F")
+    texts.set(xlabel=f"{unit} of a title (up to 99 %)", ylabel="news")
+    for panel in axes:
+        panel.spines[["top", "right"]].set_visible(False)
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be written ({error})", path) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m recbole_tinynews.inspect",
-        description="Print and plot what to know of a dataset before training: sizes, lengths, cold news and users, "
-        "times, leaks.",
-        allow_abbrev=False,
+        description=_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example: python -m recbole_tinynews.inspect demo --plot demo.png",
     )
-    parser.add_argument("dataset", metavar="NAME", help="a folder NAME in data_path")
-    parser.add_argument("--data_path", default="dataset", metavar="FOLDER", help="folder of datasets")
-    parser.add_argument("--plm", metavar="FOLDER", help="count this encoder's word pieces instead of words")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="where the plots go (default: inspect-NAME.png)")
-    given = parser.parse_args(arguments)
-    given.plot = given.plot or Path(f"inspect-{given.dataset}.png")
+    parser.add_argument("dataset", help="its name, as in run_recbole.py --dataset=NAME")
+    parser.add_argument("--data_path", type=Path, default=Path("dataset"), help="folder of all datasets (dataset)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="where the plots go, .png, .svg or .pdf; else none")
+    parser.add_argument("--plm", help="folder or hub name of an encoder, to count its tokens instead of words")
+    options = parser.parse_args(arguments)
     try:
-        print(_inspect(given))
+        print(inspect(options.data_path / options.dataset, options.plot, options.plm))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -121,7 +121,8 @@ def test_feeds_and_corpus_run_from_the_command_line(tmp_path, capsys):
     (tmp_path / "news.tsv").write_text("item_id\ttitle\tcategory\n1\tA\tx\n2\tB\tx\n")
     (tmp_path / "log.tsv").write_text("user_id\ttimestamp\tcandidates\nu\t5\t1-1 2-0\nu\t2020-01-01\t1-0 2-1\n")
     shipped = (DEMO.parents[1] / "properties" / "dataset" / "feeds.yaml").read_text(encoding="utf-8")
-    (tmp_path / "my.yaml").write_text(shipped.replace("valid_from: ~", "valid_from: 2019-01-01"), encoding="utf-8")
+    by_date = shipped.replace("valid_share: 0.2 ", "valid_from: 2019-01-01").replace("  valid_from: ~ ", "  # ")
+    (tmp_path / "my.yaml").write_text(by_date.replace("test_last_days: 7", "test_last_days: ~"), encoding="utf-8")
     (tmp_path / "table.tsv").write_text("1\tx\tA\tB\n")
     common = [f"--output={tmp_path}", "--name"]
     feeds = ["feeds", f"--news={tmp_path / 'news.tsv'}", f"--columns={tmp_path / 'my.yaml'}", *common, "f"]
@@ -129,8 +130,8 @@ def test_feeds_and_corpus_run_from_the_command_line(tmp_path, capsys):
     assert rows(tmp_path / "f" / "f.valid.imp")[1] == ["1", "u", "1577836800", "1", "1 2", "0 1"]
     assert main(["corpus", str(tmp_path / "table.tsv"), *common, "c"]) == 0
     assert main(feeds) == 1
-    assert main([*feeds, f"--train={tmp_path / 'log.tsv'}"]) == 1
-    assert capsys.readouterr().err.count("error: give either --behaviors, or --train with --valid") == 2
+    assert main([*feeds, f"--valid={tmp_path / 'log.tsv'}"]) == 1
+    assert capsys.readouterr().err.count("error: give either --behaviors, or --train and") == 2
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", ".hidden", ""])

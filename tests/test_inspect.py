@@ -1,66 +1,122 @@
-"""What is told of a dataset before training."""
-
-from __future__ import annotations
-
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
+import pytest
 
-from recbole_tinynews.inspect import describe, leaks, main
-from tests.evaluator.test_slices import CLICKS, make_log
-from tests.plm_fixtures import write_news
+from recbole_tinynews.data.schema import CORPUS_COLUMNS, IMPRESSION_HEADER, INTER_HEADER
+from recbole_tinynews.inspect import main
 
-
-def test_a_split_is_described_by_counts_that_a_hand_can_make():
-    found = describe(make_log(), CLICKS)
-    assert found["impressions"] == 4
-    assert found["known users"] == 3
-    assert found["candidates, mean"] == 9 / 4
-    assert found["candidates, most"] == 3
-    assert found["clicks, mean"] == 1.0
-    assert found["without click"] == 0.25
-    assert found["history, mean"] == (0 + 9 + 10 + 1) / 4
-    assert found["without history"] == 0.25
-    assert found["candidates never clicked in D.inter"] == 6 / 9  # news 4 and 5
-    assert found["of users whom D.inter does not know"] == 0.25
-    assert found["first"] == found["last"] == "1970-01-01 00:00"
+DEMO = Path(__file__).parents[1] / "dataset" / "demo"
+NEWS = [
+    ("a", "One two three", "", "Body text"),
+    ("b", "Two", "An abstract", ""),
+    ("c", "Two", "", ""),
+    ("d", "", "", ""),
+]
+TRAIN = [("1", "u", "0", "", "a b", "1 0"), ("2", "v", "86400", "c", "b a c", "0 0 0")]
+TEST = [
+    ("1", "u", "172800", "a", "b d", "1 0"),
+    ("2", "w", "172860", "", "a b", "1 0"),
+    ("3", "w", "172861", "", "b", ""),
+]
 
 
-def test_a_split_before_the_one_it_follows_and_clicks_in_the_own_history_are_found():
-    train, valid = make_log(), make_log()
-    train.times[:] = [10, 20, 30, 40]
-    valid.times[:] = [35, 50, 60, 70]
-    assert leaks({"train": train, "valid": valid}) == [
-        "1 valid impressions are earlier than the last train impression",
-        "1 of 4 train clicks are on a news of that user's history",
-        "1 of 4 valid clicks are on a news of that user's history",
-    ]
-    valid.times[0] = 45
-    assert len(leaks({"train": train, "valid": valid})) == 2
+def write(folder, test=TEST, inter=(("u", "a", "0"), ("v", "c", "86399"))):
+    (folder / "d").mkdir()
+    tables = {
+        "news": (CORPUS_COLUMNS, NEWS),
+        "inter": (INTER_HEADER, inter),
+        "train.imp": (IMPRESSION_HEADER, TRAIN),
+        "test.imp": (IMPRESSION_HEADER, test),
+    }
+    for suffix, rows in tables.items():
+        text = "".join("\t".join(row) + "\n" for row in (rows[0], *rows[1]))
+        (folder / "d" / f"d.{suffix}").write_text(text, encoding="utf-8")
+    return ["d", f"--data_path={folder}"]
 
 
-def test_the_command_prints_all_splits_and_draws(tiny, capsys):
-    write_news(tiny)
-    assert main(["tiny", "--plot=x.png"]) == 0
-    text = capsys.readouterr().out
-    assert "tiny: 30 news, 12 users and 72 clicks in D.inter" in text
-    (row,) = [line.split() for line in text.splitlines() if line.startswith("impressions ")]
-    assert row[1:] == ["25", "25", "25"]
-    lengths = [len(line.split("\t")[1].split()) for line in (tiny / "tiny.news").read_text().splitlines()[1:]]
-    assert f"titles: {np.mean(lengths):.1f} words in the mean, {max(lengths)} at most, 1 empty" in text
-    assert Path("x.png").stat().st_size > 10_000
+def cells(text, name):
+    """Cells of a row of the printed tables, without units."""
+    row = next(line for line in text.splitlines() if line.strip().startswith(name))
+    return row.strip().removeprefix(name).replace(" %", "").split()
 
 
-def test_word_pieces_are_counted_where_an_encoder_is_named(tiny, plm_folder, capsys):
-    write_news(tiny)
-    assert main(["tiny", f"--plm={plm_folder}"]) == 0
-    assert "word pieces in the mean" in capsys.readouterr().out
+def test_the_numbers_are_those_of_a_count_by_hand(tmp_path, capsys):
+    assert main(write(tmp_path)) == 0
+    out = capsys.readouterr().out
+    assert "d: 4 news, 2 clicks in .inter" in out
+    assert cells(out, "title") == ["1", "1", "1.7", "1", "2", "3"]  # lengths 3, 1, 1; the 95 % point is 2.8
+    assert cells(out, "impressions") == ["2", "3"]
+    assert cells(out, "without labels") == ["0", "1"]
+    assert cells(out, "users new") == ["-", "50.0"]  # w
+    assert cells(out, "impressions of new users") == ["-", "66.7"]
+    assert cells(out, "candidates cold") == ["-", "80.0"]  # b and d of b d a b b: training clicked a and read c
+    assert cells(out, "candidates, mean") == ["2.5", "1.7"]
+    assert cells(out, "clicks, mean") == ["0.50", "1.00"]
+    assert cells(out, "without click") == ["50.0", "0.0"]
+    assert cells(out, "clicks of candidates") == ["20.0", "50.0"]
+    assert cells(out, "without history") == ["50.0", "66.7"]
+    assert cells(out, "last (UTC)") == ["1970-01-02", "00:00", "1970-01-03", "00:01"]
+    assert "no leaks found" in out
 
 
-def test_a_dataset_without_impressions_and_a_missing_one_get_a_line(tiny, capsys):
-    for file in tiny.glob("*.imp"):
-        file.unlink()
-    assert main(["tiny"]) == 0
-    assert "no impressions: evaluated RecBole's way" in capsys.readouterr().out
-    assert main(["none"]) == 1
-    assert capsys.readouterr().err.startswith("error: ")
+@pytest.mark.parametrize(
+    ("test", "inter", "message"),
+    [
+        (
+            [("1", "u", "50", "", "b", "1")],
+            [("u", "a", "0")],
+            "test: 1 of 1 impressions lie before the last train impression",
+        ),
+        (
+            [("1", "v", "86400", "", "b", "1")],
+            [("u", "a", "0")],
+            "test: 1 impressions have the user and time of a train impression",
+        ),
+        (
+            [("1", "u", "99999", "a", "a", "1")],
+            [("u", "a", "0")],
+            "test: 1 clicked news stand in the history of their own impression",
+        ),
+        ([("1", "u", "99999", "", "b", "1")], [("u", "b", "9")], "test: .inter knows 1 of 1 clicked pairs"),
+    ],
+)
+def test_leaks_are_named(tmp_path, capsys, test, inter, message):
+    assert main(write(tmp_path, test, inter)) == 0
+    assert message in capsys.readouterr().out
+
+
+def test_the_demo_is_drawn_and_has_no_leaks(tmp_path, capsys):
+    assert main(["demo", f"--data_path={DEMO.parent}", f"--plot={tmp_path / 'demo.png'}"]) == 0
+    assert "no leaks found" in capsys.readouterr().out
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_corpus_has_texts_only(tmp_path, capsys):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "c.news").write_text("item_id\ttitle\tabstract\tbody\na\tOne\t\tBody\n")
+    assert main(["c", f"--data_path={tmp_path}", f"--plot={tmp_path / 'c.svg'}"]) == 0
+    assert "c: 1 news, 0 clicks" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere.news: no such dataset"),
+        (["demo", f"--data_path={DEMO.parent}", "--plot=x.nothing"], "x.nothing: cannot be written"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(arguments, message, capsys):
+    assert main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith("error: ")
+    assert message in err
+    assert (out, err.count("\n")) == ("", 1)
+
+
+def test_it_explains_itself():
+    command = [sys.executable, "-m", "recbole_tinynews.inspect", "--help"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True, cwd=DEMO.parents[1]).stdout
+    assert "leak" in text
+    assert "--plot" in text

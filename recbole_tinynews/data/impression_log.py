@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import shutil
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -15,15 +13,17 @@ from tempfile import mkdtemp
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from recbole_tinynews.data.converters.bad_rows import BadRows
+from recbole_tinynews.data.converters.ids import few_numbers, numbers, split_lists
+from recbole_tinynews.data.converters.tables import Rows, Table
+from recbole_tinynews.data.converters.textfile import TextFile
 from recbole_tinynews.data.ragged import Ragged, places
-from recbole_tinynews.data.schema import IMPRESSION_HEADER, Columns
+from recbole_tinynews.data.schema import IMPRESSION_HEADER
 from recbole_tinynews.errors import InputError
 
 __all__ = ["ImpressionLog"]
 
-_ROWS_AT_ONCE = 100_000
 _UNKNOWN_LABEL = -1
 
 
@@ -92,8 +92,7 @@ class ImpressionLog:
 
     @classmethod
     def _parse(cls, path: Path, user_ids: Mapping[str, int], item_ids: Mapping[str, int]) -> ImpressionLog:
-        items = pa.array(list(item_ids), pa.string()), np.fromiter(item_ids.values(), np.int32, len(item_ids))
-        users = pd.Series(user_ids, dtype=np.int64)
+        users, items = _Numbers(user_ids), _Numbers(item_ids)
         parts = [_parse_rows(rows, path, users, items) for rows in _read(path)]
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         ids, user, time, clicks, history_lengths, shown, shown_lengths, labels = columns
@@ -177,95 +176,71 @@ def _cache_key(path: Path, *vocabularies: Mapping[str, int]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _read(path: Path) -> Iterator[pd.DataFrame]:
-    try:
-        reader = pd.read_csv(
-            path,
-            sep="\t",
-            dtype=str,
-            quoting=csv.QUOTE_NONE,
-            keep_default_na=False,
-            index_col=False,
-            skip_blank_lines=False,
-            chunksize=_ROWS_AT_ONCE,
-        )
-        for rows in _strictly(reader):
-            if tuple(rows.columns) != IMPRESSION_HEADER:
-                raise InputError(f"expected the header {' '.join(IMPRESSION_HEADER)}", path=path, line=1)
-            yield rows.rename(columns=lambda name: name.split(":")[0])
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
-        raise InputError(f"not an impression file: {error}", path=path) from None
+class _Numbers:
+    """Numbers of many words at once."""
+
+    def __init__(self, known: Mapping[str, int]) -> None:
+        self._words = pa.array(known, pa.string())
+        self._numbers = np.fromiter(known.values(), dtype=np.int64, count=len(known))
+
+    def of(self, words: pa.Array, missing: int) -> np.ndarray:
+        places = numbers(words, self._words)
+        return np.where(places < 0, missing, self._numbers[places])
 
 
-def _strictly(reader: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    """Let a row with too many columns be an error; pandas cuts it with a warning."""
-    while True:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            rows = next(reader, None)
-        if rows is None:
-            return
-        yield rows
+def _read(path: Path) -> Iterator[Rows]:
+    file = TextFile(path)
+    table = Table(file, header=True, widths=(len(IMPRESSION_HEADER),))
+    if table.first_row() != list(IMPRESSION_HEADER):
+        raise InputError(f"expected the header {' '.join(IMPRESSION_HEADER)}", path=path, line=1)
+    return table.read(IMPRESSION_HEADER, BadRows())
 
 
-def _parse_rows(
-    rows: pd.DataFrame, path: Path, users: pd.Series, items: tuple[pa.Array, np.ndarray]
-) -> tuple[np.ndarray, ...]:
-    if rows.empty:
-        raise InputError("there are no impressions below the header", path=path)
-    first_line = rows.index[0] + 2  # the header is line 1
-    clicks, history_lengths = _split(rows[Columns.History])
-    shown, shown_lengths = _split(rows[Columns.Candidates])
-    label_tokens, label_lengths = _split(rows[Columns.Labels])
+def _parse_rows(rows: Rows, path: Path, users: _Numbers, items: _Numbers) -> tuple[np.ndarray, ...]:
+    ids, user, moments, *lists = rows.columns
+    (clicks, history_lengths), (shown, shown_lengths), (marks, label_lengths) = map(split_lists, lists)
 
-    bad = np.flatnonzero((shown_lengths == 0) | ((label_lengths != shown_lengths) & (label_lengths != 0)))
-    if len(bad):
-        raise InputError("expected candidates and one label for each of them", path=path, line=int(first_line + bad[0]))
-    wrong = np.flatnonzero(~np.asarray(pc.is_in(label_tokens, value_set=pa.array(["0", "1"]))))
-    if len(wrong):
-        row = int(np.searchsorted(np.cumsum(label_lengths), wrong[0], side="right"))
-        found = rows[Columns.Labels].iloc[row]
-        raise InputError(f"labels must be 0 or 1, found {found!r}", path=path, line=int(first_line + row))
-    times = pd.to_numeric(rows[Columns.Time], errors="coerce").to_numpy(dtype=np.float64)
-    if np.isnan(times).any():
-        row = int(np.flatnonzero(np.isnan(times))[0])
-        found = rows[Columns.Time].iloc[row]
-        raise InputError(f"expected seconds as a time, found {found!r}", path=path, line=int(first_line + row))
+    def check(bad: np.ndarray, message: Callable[[int], str]) -> None:
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise InputError(message(row), path=path, line=int(rows.lines[row]))
+
+    check(
+        (shown_lengths == 0) | ((label_lengths != shown_lengths) & (label_lengths != 0)),
+        lambda row: "expected candidates and one label for each of them",
+    )
+    known = few_numbers(marks, {"0": 0, "1": 1})
+    check(_rows_with(known < 0, label_lengths), lambda row: f"labels must be 0 or 1, found {lists[2][row].as_py()!r}")
+    times = pd.to_numeric(pd.Series(moments.to_pylist()), errors="coerce").to_numpy(dtype=np.float64)
+    check(np.isnan(times), lambda row: f"expected seconds as a time, found {moments[row].as_py()!r}")
     labels = np.full(len(shown), _UNKNOWN_LABEL, dtype=np.int8)
-    labels[np.repeat(label_lengths > 0, shown_lengths)] = np.asarray(pc.equal(label_tokens, "1"))
+    labels[np.repeat(label_lengths > 0, shown_lengths)] = known
+
+    def items_of(tokens: pa.Array, lengths: np.ndarray) -> np.ndarray:
+        found = items.of(tokens, -1)
+        check(
+            _rows_with(found < 0, lengths),
+            lambda row: (
+                f"news {tokens[int(np.argmax(found < 0))].as_py()!r} is not in the dataset "
+                "(a filter of the config may have removed it)"
+            ),
+        )
+        return found.astype(np.int32)
 
     return (
-        rows[Columns.Impression].to_numpy(dtype=str),
-        users.reindex(rows[Columns.User], fill_value=0).to_numpy(),
+        ids.to_numpy(zero_copy_only=False).astype(str),
+        users.of(user, 0),
         times,
-        _numbers(clicks, history_lengths, items, path, first_line),
+        items_of(clicks, history_lengths),
         history_lengths,
-        _numbers(shown, shown_lengths, items, path, first_line),
+        items_of(shown, shown_lengths),
         shown_lengths,
         labels,
     )
 
 
-def _split(column: pd.Series) -> tuple[pa.Array, np.ndarray]:
-    """Tokens of all rows, and how many each row has."""
-    texts = pc.utf8_trim_whitespace(pa.array(column, pa.large_string()))
-    rows = pc.utf8_split_whitespace(texts)
-    empty = np.asarray(pc.equal(texts, ""))  # split into one empty token
-    tokens = pc.list_flatten(rows)
-    return tokens.filter(pc.not_equal(tokens, "")), np.diff(rows.offsets) * ~empty
-
-
-def _numbers(
-    tokens: pa.Array, lengths: np.ndarray, items: tuple[pa.Array, np.ndarray], path: Path, first_line: int
-) -> np.ndarray:
-    names, numbers = items
-    place = pc.index_in(tokens, value_set=names.cast(tokens.type))
-    if place.null_count:
-        missing = int(np.flatnonzero(np.asarray(place.is_null()))[0])
-        line = first_line + int(np.searchsorted(np.cumsum(lengths), missing, side="right"))
-        raise InputError(
-            f"news {tokens[missing].as_py()!r} is not in the dataset (a filter of the config may have removed it)",
-            path=path,
-            line=line,
-        )
-    return numbers[np.asarray(place)]
+def _rows_with(marks: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Whether any token of each row is marked."""
+    found = np.zeros(len(lengths), dtype=bool)
+    found[np.repeat(np.arange(len(lengths)), lengths)[marks]] = True
+    return found

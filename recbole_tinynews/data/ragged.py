@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Ragged", "chunks", "places"]
+__all__ = ["Ragged", "among", "chunks", "places", "ranges"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Ragged:
         return dense
 
     def _cut(self, starts: np.ndarray, ends: np.ndarray) -> Ragged:
-        return Ragged.from_lengths(self.values[_ranges(starts, ends)], ends - starts)
+        return Ragged.from_lengths(self.values[ranges(starts, ends)], ends - starts)
 
 
 def places(offsets: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -94,7 +94,21 @@ def places(offsets: np.ndarray, rows: np.ndarray) -> np.ndarray:
     >>> places(np.array([0, 3, 3, 5]), np.array([2, 0])).tolist()
     [3, 4, 0, 1, 2]
     """
-    return _ranges(offsets[rows], offsets[rows + 1])
+    return ranges(offsets[rows], offsets[rows + 1])
+
+
+def among(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Whether each value is one of the others, as `numpy.isin`, which is slow for many large numbers.
+
+    Examples
+    --------
+    >>> among(np.array([3, 1, 7]), np.array([1, 3])).tolist()
+    [True, True, False]
+    """
+    if not len(others):
+        return np.zeros(len(values), dtype=bool)
+    ordered = np.sort(others)
+    return ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values
 
 
 def chunks(total: int, size: int) -> Iterator[tuple[int, int]]:
@@ -109,7 +123,7 @@ def chunks(total: int, size: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + size, total)
 
 
-def _ranges(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+def ranges(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Concatenate ``start, start + 1, ..., end - 1`` of each pair."""
     lengths = ends - starts
     before = np.cumsum(lengths, dtype=np.int64) - lengths

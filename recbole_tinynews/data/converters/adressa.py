@@ -1,73 +1,83 @@
-"""Adressa, in its published form: JSON lines of reading events, and a JSON file for each article."""
+"""Adressa's published form: events as JSON lines, one file a day, and a JSON file of each article."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_tinynews.data.converters.faults import Faults
-from recbole_tinynews.data.converters.records import News, id_fault
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recbole_tinynews.data.converters.bad_rows import BadRows
+from recbole_tinynews.data.converters.clicks import ClickLog
+from recbole_tinynews.data.converters.records import News, id_faults
 from recbole_tinynews.data.converters.summary import Summary
 from recbole_tinynews.data.converters.tables import Table
 from recbole_tinynews.data.converters.textfile import TextFile
-from recbole_tinynews.data.converters.writer import write_dataset
+from recbole_tinynews.data.converters.times import parse_times
+from recbole_tinynews.data.converters.vocabulary import Vocabulary
+from recbole_tinynews.data.converters.writer import write_clicks
 from recbole_tinynews.errors import InputError
 
 __all__ = ["convert_adressa"]
 
-_COLUMNS = ("userId", "time", "id", "title", "category1")
+EVENT = ("id", "userId", "time", "title", "category1")
 
 
 def convert_adressa(
-    folder: str | Path, events: Sequence[str | Path], content: str | Path | None = None, skip_bad: bool = False
+    folder: str | Path, places: Sequence[str | Path], content: str | Path | None = None, skip_bad: bool = False
 ) -> Summary:
-    """Convert Adressa (Gulla et al., WI 2017).
+    """Convert the Adressa news dataset to one without impressions: it tells what was read, not what was shown.
 
-    An event with a user and an article is a click; others, such as visits of the front page, are left out and counted.
-    A click is kept once, with its first time. Where there are no contents, titles are those of the events.
+    An event with an ``id`` is a click on a news; the others are visits of the front page and the like. A news has the
+    title and category of its first event that has a title; ``category1`` such as ``nyheter|trondheim`` becomes category
+    and subcategory.
 
     Parameters
     ----------
     folder : str or Path
         The dataset's folder, e.g. ``dataset/adressa``.
-    events : sequence of str or Path
-        Files of events.
+    places : sequence of str or Path
+        Files of events, or folders of such files.
     content : str or Path, optional
-        Folder of the articles' files, each with the article's id as its name and the article's ``fields``.
-    skip_bad : bool
-        Leave broken rows out, and count them.
+        Folder of the articles' files, each with the article's id as its name; titles, teasers and bodies are theirs.
+    skip_bad : bool, default False
+        Whether bad rows are left out and counted.
     """
-    faults, notes = Faults(skip_bad), Counter[str]()
+    bad, clicks, elsewhere = BadRows(skip_bad), ClickLog("none"), 0
+    user_codes, item_codes = Vocabulary(), Vocabulary()
     catalog: dict[str, News] = {}
-    clicks: dict[tuple[str, str], float] = {}
-    for path in events:
-        file = TextFile(Path(path), None, faults)
-        for line, (user, time, item, title, category) in Table(file).json_rows(_COLUMNS):
-            if not (user and item and title):
-                notes["events without user, article or title, left out"] += 1
-                continue
-            fault = next(filter(None, map(id_fault, (user, item))), None)
-            if fault or not time.isdigit():
-                faults.report(InputError(f"user, article or time {fault or 'is no number of seconds'}", file, line))
-                continue
-            first, _, second = category.partition("|")
-            catalog.setdefault(item, News(item, first, second, title))
-            moment = min(float(time), clicks.get((user, item), float("inf")))
-            notes["clicks on an article the user had clicked before, not repeated"] += (user, item) in clicks
-            clicks[user, item] = moment
-    if content is not None:
-        notes["articles without content, which have no body"] = _add_content(catalog, Path(content), faults)
-    in_order = sorted((user, time, item) for (user, item), time in clicks.items())
-    summary = write_dataset(folder, catalog.values(), clicks=[(user, item, time) for user, time, item in in_order])
-    summary.notes += faults.notes() + notes
+    for file in _files(places):
+        for lines, columns in Table(file, form=".jsonl").read(EVENT, bad):
+            is_news = np.flatnonzero(pc.not_equal(columns[0], "").to_numpy(zero_copy_only=False))
+            elsewhere += len(lines) - len(is_news)
+            lines, columns = lines[is_news], [column.take(pa.array(is_news)) for column in columns]
+            times, bad_dates = parse_times(columns[2])
+            faults = [id_faults("news", columns[0]), id_faults("user", columns[1]), bad_dates]
+            good = bad.good(file, lines, faults)
+            if good is not None:
+                times, columns = times[good], [column.take(pa.array(good)) for column in columns]
+            ids, users, _, titles, categories = columns
+            clicks.add_clicks(user_codes.codes(users), item_codes.codes(ids), times)
+            for item, title, category in zip(*(c.to_pylist() for c in (ids, titles, categories)), strict=True):
+                if item not in catalog or (title and not catalog[item].title):
+                    parts = category.split("|")
+                    catalog[item] = News(item, parts[0], " ".join(parts[1:]), title)
+    if not catalog:
+        raise InputError("no event has an id of a news")
+    without = _add_content(catalog, Path(content), bad) if content else 0
+    summary = write_clicks(folder, catalog, user_codes.words(), clicks)
+    summary.notes["events on pages that are no news, left out"] += elsewhere
+    summary.notes["articles without content, which have no body"] += without
+    summary.notes.update(bad.notes())
     return summary
 
 
-def _add_content(catalog: dict[str, News], folder: Path, faults: Faults) -> int:
-    """Give articles their abstracts and bodies; return how many have none."""
+def _add_content(catalog: Mapping[str, News], folder: Path, bad: BadRows) -> int:
+    """Give articles their texts; return how many have none."""
     if not folder.is_dir():
         raise InputError("expected a folder of the articles' JSON files", folder)
     missing = 0
@@ -79,7 +89,7 @@ def _add_content(catalog: dict[str, News], folder: Path, faults: Faults) -> int:
         try:
             fields = {field["field"]: field["value"] for field in json.loads(path.read_text("utf-8"))["fields"]}
         except (ValueError, KeyError, TypeError) as error:
-            faults.report(InputError(f"expected JSON with the article's fields ({error})", path))
+            bad.add("no article", f"expected a JSON object with the article's fields ({error})", path, 1)
             continue
         news.title = _text(fields.get("title")) or news.title
         news.abstract, news.body = _text(fields.get("teaser")), _text(fields.get("body"))
@@ -88,3 +98,11 @@ def _add_content(catalog: dict[str, News], folder: Path, faults: Faults) -> int:
 
 def _text(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value or "")
+
+
+def _files(places: Sequence[str | Path]) -> Iterator[TextFile]:
+    for place in map(Path, places):
+        inside = sorted(path for path in place.iterdir() if path.name[0] != ".") if place.is_dir() else [place]
+        if not inside:
+            raise InputError("no files in this folder", place)
+        yield from map(TextFile, inside)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from recbole_tinynews.data.converters.faults import Faults
+from recbole_tinynews.data.converters.bad_rows import BadRows
 from recbole_tinynews.data.converters.mapping import NewsColumns
 from recbole_tinynews.data.converters.news import read_news
 from recbole_tinynews.data.converters.summary import Summary
@@ -30,13 +30,13 @@ def convert_corpus(
         The tables; an id must not come twice with different texts.
     prefix : bool, default False
         Whether ids become ``<file's name>-<id>``, for tables whose ids collide.
-    skip_bad : bool
-        Leave broken rows out, and count them.
+    skip_bad : bool, default False
+        Whether bad rows are left out and counted.
     """
-    faults = Faults(skip_bad)
-    catalog = read_news([TextFile(Path(file), None, faults) for file in files], CORPUS, prefix)
-    whole = [news for news in catalog.values() if news.title.strip() and news.body.strip()]
+    bad = BadRows(skip_bad)
+    catalog = read_news([TextFile(Path(file)) for file in files], CORPUS, bad, prefix)
+    whole = {item: news for item, news in catalog.items() if news.title.strip() and news.body.strip()}
     summary = write_dataset(folder, whole)
-    summary.notes += faults.notes()
     summary.notes["news without title or body, dropped"] += len(catalog) - len(whole)
+    summary.notes.update(bad.notes())
     return summary

@@ -1,99 +1,111 @@
-"""Fetching of published archives."""
+"""Fetching MIND's published archives."""
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
 import zipfile
+from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
+from urllib.request import Request, urlopen
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from recbole_tinynews.errors import InputError
 
-__all__ = ["MIND_HOME", "MIND_HOST", "fetch_mind"]
+__all__ = ["download_mind"]
 
-MIND_HOME = "https://msnews.github.io"
-MIND_HOST = "https://mind201910small.blob.core.windows.net/release"
-_FILES = {
-    "small": {"train": "MINDsmall_train.zip", "valid": "MINDsmall_dev.zip"},
-    "large": {"train": "MINDlarge_train.zip", "valid": "MINDlarge_dev.zip", "test": "MINDlarge_test.zip"},
+HOSTS = (
+    "https://recodatasets.z20.web.core.windows.net/newsrec/",
+    "https://mind201910small.blob.core.windows.net/release/",
+)
+# Name and published size in bytes of each split's archive. The test split of MIND-large has no labels.
+ARCHIVES = {
+    "small": {"train": ("MINDsmall_train.zip", 52_952_752), "valid": ("MINDsmall_dev.zip", 30_945_572)},
+    "large": {"train": ("MINDlarge_train.zip", 530_196_631), "valid": ("MINDlarge_dev.zip", 103_456_245)},
 }
-_BYTES_AT_ONCE = 1 << 20
-_PATIENCE = 30  # seconds without an answer
+_BY_HAND = "https://msnews.github.io or https://huggingface.co/datasets/Recommenders/MIND"
+_CHUNK = 1 << 20
+_SECONDS = 30  # without an answer
 
 
-def fetch_mind(size: str, folder: str | Path, host: str = MIND_HOST) -> dict[str, Path]:
-    """Fetch the archives of MIND; those that are there and whole are kept, a part of one is completed.
+def download_mind(size: str, folder: Path, hosts: Sequence[str] = HOSTS) -> dict[str, Path]:
+    """Fetch the archives that are not there yet, and return where each split's lies.
+
+    What an earlier try left is continued. Each archive must have its published size, and each file in it the checksum
+    that the archive holds for it.
 
     Parameters
     ----------
     size : {"small", "large"}
-        Which of the two published sets.
-    folder : path
-        Where they go.
-    host : str
-        Address of a folder that holds them, for a mirror.
-
-    Returns
-    -------
-    dict of str to Path
-        The archive of each split.
+        Which MIND.
+    folder : Path
+        Where the archives are kept.
+    hosts : sequence of str
+        Addresses to try, one after another, each with a slash at its end.
 
     Raises
     ------
     InputError
-        If the host does not answer or sends something else; it says how to get them by hand.
+        If no host gives a whole archive; says how to get it by hand.
     """
-    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    archives = {split: folder / name for split, name in _FILES[size].items()}
-    for path in archives.values():
-        if not path.exists():
-            _fetch(f"{host.rstrip('/')}/{path.name}", path)
-    return archives
+    paths = {}
+    for split, (name, length) in ARCHIVES[size].items():
+        paths[split] = folder / name
+        if not paths[split].exists():
+            part = folder / f"{name}.part"
+            _fetch_from_any(hosts, name, part, length)
+            _check(part)
+            part.replace(paths[split])
+    return paths
 
 
-def _fetch(url: str, path: Path) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        _complete(url, part)
-    except (OSError, HTTPException) as error:  # URLError is an OSError
-        raise InputError(_by_hand(url, path, error)) from None
-    broken = "it is no zip file" if not zipfile.is_zipfile(part) else zipfile.ZipFile(part).testzip()
-    if broken is not None:
-        part.unlink()
-        raise InputError(_by_hand(url, path, f"what came is damaged ({broken})"))
-    part.replace(path)
-
-
-def _complete(url: str, part: Path) -> None:
-    """Fetch what is missing of a file, and check its size."""
-    done = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
-    try:
-        answer = urllib.request.urlopen(request, timeout=_PATIENCE)
-    except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing is missing
+def _fetch_from_any(hosts: Sequence[str], name: str, part: Path, length: int) -> None:
+    tried = []
+    for host in hosts:
+        try:
+            _fetch(host + name, part, length)
             return
-        raise
-    with answer:
-        if answer.status != 206:
-            done = 0
-        length = answer.headers.get("Content-Length")
-        total = done + int(length) if length else None
-        bar = tqdm(total=total, initial=done, unit="B", unit_scale=True, desc=part.stem)
-        with bar, part.open("ab" if done else "wb") as file:
-            while block := answer.read(_BYTES_AT_ONCE):
-                file.write(block)
-                bar.update(len(block))
-    if total is not None and part.stat().st_size != total:
-        raise OSError(f"{part.stat().st_size:,} of {total:,} bytes came; give the command again to go on")
-
-
-def _by_hand(url: str, path: Path, error: object) -> str:
-    return (
-        f"{url} could not be fetched: {error}. By hand: get {path.name} from {MIND_HOME} and put it into "
-        f"{path.parent}, or name your files by --train and --valid"
+        except (OSError, HTTPException) as error:  # noqa: PERF203
+            tried.append(f"{host}: {error}")
+    raise InputError(
+        f"{name} could not be fetched ({'; '.join(tried)}). Start again to go on where it stopped, or get it by hand "
+        f"from {_BY_HAND}, put it into {part.parent} and start again"
     )
+
+
+def _fetch(url: str, part: Path, length: int) -> None:
+    """Get the rest of a file, or all of it where the host cannot give the rest."""
+    there = part.stat().st_size if part.exists() else 0
+    if there == length:
+        return
+    if there > length:
+        there = 0
+    headers = {"User-Agent": "recbole_tinynews"} | ({"Range": f"bytes={there}-"} if there else {})
+    with urlopen(Request(url, headers=headers), timeout=_SECONDS) as answer:
+        if answer.status != 206:
+            there = 0
+        offered = there + int(answer.headers.get("Content-Length", length - there))
+        if offered != length:
+            raise OSError(f"offers {offered:,} bytes, published are {length:,}")
+        with part.open("ab" if there else "wb") as stream, _bar(part.stem, there, length) as bar:
+            while chunk := answer.read(_CHUNK):
+                stream.write(chunk)
+                bar.update(len(chunk))
+    if part.stat().st_size != length:
+        raise OSError(f"ended after {part.stat().st_size:,} of {length:,} bytes")
+
+
+def _bar(name: str, there: int, length: int) -> tqdm:
+    return tqdm(total=length, initial=there, unit="B", unit_scale=True, desc=name, leave=False, disable=None)
+
+
+def _check(part: Path) -> None:
+    try:
+        with zipfile.ZipFile(part) as archive:
+            broken = archive.testzip()
+    except zipfile.BadZipFile:
+        broken = "its list of files"
+    if broken:
+        part.unlink()
+        raise InputError(f"arrived damaged ({broken} has a wrong checksum) and was removed: start again", part)

@@ -1,74 +1,101 @@
-"""The Ekstra Bladet news recommendation dataset (EB-NeRD), in its published form: Parquet files."""
+"""EB-NeRD's published form: Parquet files of articles, behaviors and histories."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from recbole_tinynews.data.converters.faults import Faults
+import numpy as np
+import pyarrow as pa
+
+from recbole_tinynews.data.converters.bad_rows import BadRows, Fault
+from recbole_tinynews.data.converters.ids import numbers, split_lists
 from recbole_tinynews.data.converters.impressions import ImpressionReader
 from recbole_tinynews.data.converters.mapping import ImpressionColumns, NewsColumns
 from recbole_tinynews.data.converters.news import read_news
-from recbole_tinynews.data.converters.records import Impression
+from recbole_tinynews.data.converters.records import Impressions
 from recbole_tinynews.data.converters.summary import Summary
 from recbole_tinynews.data.converters.tables import Table
 from recbole_tinynews.data.converters.textfile import TextFile
 from recbole_tinynews.data.converters.writer import write_dataset
+from recbole_tinynews.data.ragged import Ragged
+from recbole_tinynews.errors import InputError
 
 __all__ = ["convert_ebnerd"]
 
-NEWS = NewsColumns(item_id="article_id", title="title", abstract="subtitle", body="body", category="category_str")
-LABELLED = ImpressionColumns(
-    impression_id="impression_id",
-    user_id="user_id",
-    timestamp="impression_time",
-    shown="article_ids_inview",
-    clicked="article_ids_clicked",
-)
-UNLABELLED = replace(LABELLED, shown=None, clicked=None, candidates="article_ids_inview")
+ARTICLES = NewsColumns(item_id="article_id", category="category_str", title="title", abstract="subtitle", body="body")
+SHOWN, CLICKED = "article_ids_inview", "article_ids_clicked"
+TRAIN = ImpressionColumns("user_id", "impression_time", impression_id="impression_id", shown=SHOWN, clicked=CLICKED)
+TEST = ImpressionColumns("user_id", "impression_time", impression_id="impression_id", candidates=SHOWN)
+_FOLDERS = {"train": "train", "valid": "validation"}
 
 
 def convert_ebnerd(
-    folder: str | Path, articles: str | Path, splits: Mapping[str, str | Path], skip_bad: bool = False
+    folder: str | Path, bundle: str | Path, test: str | Path | None = None, skip_bad: bool = False
 ) -> Summary:
-    """Convert EB-NeRD (Kruse et al., RecSys Challenge 2024).
-
-    An impression has the history that ``history.parquet`` of its split gives its user. Articles in it that
-    ``articles.parquet`` lacks are left out, and counted.
+    """Convert the Ekstra Bladet News Recommendation Dataset.
 
     Parameters
     ----------
     folder : str or Path
         The dataset's folder, e.g. ``dataset/ebnerd-small``.
-    articles : str or Path
-        ``articles.parquet``.
-    splits : mapping from str to str or Path
-        The folder of ``train``, ``valid`` and perhaps ``test``, which has no labels.
-    skip_bad : bool
-        Leave broken rows out, and count them.
+    bundle : str or Path
+        The unpacked demo, small or large bundle: ``articles.parquet`` and the folders ``train`` and ``validation`` with
+        ``behaviors.parquet`` and ``history.parquet``.
+    test : str or Path, optional
+        The unpacked test set: ``articles.parquet`` and the folder ``test``; its clicks are unknown.
+    skip_bad : bool, default False
+        Whether bad rows are left out and counted.
     """
-    faults, notes = Faults(skip_bad), Counter[str]()
-    catalog = read_news([TextFile(Path(articles), None, faults)], NEWS)
-    known = set(catalog)
+    bad = BadRows(skip_bad)
+    places = [Path(bundle), *([Path(test)] if test else [])]
+    splits = {split: places[0] / name for split, name in _FOLDERS.items()}
+    if test:
+        splits["test"] = places[1] / "test"
+    articles = [TextFile.find(place, "articles.parquet") for place in places]
+    files = {
+        split: [TextFile.find(place, f"{name}.parquet") for name in ("behaviors", "history")]
+        for split, place in splits.items()
+    }
+    catalog = read_news(articles, ARTICLES, bad)
 
-    def read() -> Iterator[tuple[str, Impression]]:
-        for split, place in splits.items():
-            histories = _histories(TextFile(Path(place) / "history.parquet"), known, notes)
-            reader = ImpressionReader(UNLABELLED if split == "test" else LABELLED, known)
-            for _, one in reader.read(TextFile(Path(place) / "behaviors.parquet", None, faults), split):
-                yield split, replace(one, history=histories.get(one.user_id, []))
+    def read() -> Iterator[tuple[str, Impressions]]:
+        for split, (behaviors, history) in files.items():
+            reader = ImpressionReader(TEST if split == "test" else TRAIN, list(catalog), bad)
+            histories = _Histories(history, pa.array(catalog, pa.string()), bad)
+            for batch in reader.read(behaviors, split == "test"):
+                yield split, replace(batch, history=histories.of(batch.users))
 
-    summary = write_dataset(folder, catalog.values(), read())
-    summary.notes += faults.notes() + notes
+    summary = write_dataset(folder, catalog, read())
+    summary.notes.update(bad.notes())
     return summary
 
 
-def _histories(file: TextFile, known: set[str], notes: Counter[str]) -> dict[str, list[str]]:
-    histories = {}
-    for _, (user, items) in Table(file).rows(("user_id", "article_id_fixed")):
-        clicked = items.split()
-        histories[user] = [item for item in clicked if item in known]
-        notes["clicks in histories on articles without text, left out"] += len(clicked) - len(histories[user])
-    return histories
+class _Histories:
+    """Each user's one history of a split; it is the same in all of his impressions."""
+
+    def __init__(self, file: TextFile, items: pa.Array, bad: BadRows) -> None:
+        self._row: dict[str, int] = {}
+        parts = [Ragged.from_rows([[]])]  # row 0 is that of users without history
+        for lines, (users, articles) in Table(file).read(("user_id", "article_id_fixed"), bad):
+            tokens, lengths = split_lists(articles)
+            rows = Ragged.from_lengths(numbers(tokens, items), lengths)
+            unknown = np.zeros(len(rows), dtype=bool)
+            unknown[rows.row_of[rows.values < 0]] = True
+            kept = bad.good(
+                file, lines, [Fault("unknown news id", unknown, lambda row: "unknown news id in a history")]
+            )
+            if kept is not None:
+                rows, users = rows.take(kept), users.take(pa.array(kept))
+            parts.append(rows)
+            for row, user in enumerate(users.to_pylist(), len(self._row) + 1):
+                if self._row.setdefault(user, row) != row:
+                    raise InputError(f"a second history of user {user!r}", file)
+        self._rows = Ragged.from_lengths(
+            np.concatenate([part.values for part in parts]), np.concatenate([part.lengths for part in parts])
+        )
+
+    def of(self, users: pa.Array) -> Ragged:
+        """History of each user."""
+        return self._rows.take(np.array([self._row.get(user, 0) for user in users.to_pylist()], dtype=np.int64))

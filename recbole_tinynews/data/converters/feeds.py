@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import pickle
+import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
-from recbole_tinynews.data.converters.faults import Faults
-from recbole_tinynews.data.converters.impressions import ImpressionReader
+import numpy as np
+import pyarrow as pa
+
+from recbole_tinynews.data.converters.bad_rows import BadRows
+from recbole_tinynews.data.converters.grouping import group_rows
+from recbole_tinynews.data.converters.impressions import ImpressionReader, without_labels
 from recbole_tinynews.data.converters.mapping import FeedsMapping
 from recbole_tinynews.data.converters.news import read_news
-from recbole_tinynews.data.converters.records import Impression
+from recbole_tinynews.data.converters.past import PastClicks
+from recbole_tinynews.data.converters.records import Impressions
+from recbole_tinynews.data.converters.split import split_rows
 from recbole_tinynews.data.converters.summary import Summary
 from recbole_tinynews.data.converters.textfile import TextFile
 from recbole_tinynews.data.converters.writer import write_dataset
-from recbole_tinynews.errors import InputError
+from recbole_tinynews.data.schema import SPLITS
 
-__all__ = ["convert_feeds", "with_histories"]
+__all__ = ["convert_feeds"]
 
 
 def convert_feeds(
@@ -36,47 +45,69 @@ def convert_feeds(
     news : sequence of Path
         Tables of news.
     logs : mapping from str to sequence of Path
-        Files of each split, or under the key ``""`` files that the mapping's rule splits.
+        Files of each split, or under the key ``""`` files that the mapping's rule splits. Without files for
+        ``valid`` the rule takes it out of ``train``.
     mapping : FeedsMapping
-        Which column means what.
-    skip_bad : bool
-        Leave broken rows out, and count them.
+        Which column means what, and the rule.
+    skip_bad : bool, default False
+        Whether bad rows are left out and counted.
     """
-    if "" in logs and not mapping.split.given:
-        raise InputError("one log without a rule for splits: see split: in the yaml")
-    faults = Faults(skip_bad)
-    catalog = read_news([TextFile(path, None, faults) for path in news], mapping.news)
-    last = 0.0
+    bad = BadRows(skip_bad)
+    catalog = read_news([TextFile(path) for path in news], mapping.news, bad)
+    reader = ImpressionReader(mapping.impressions, list(catalog), bad)
+    items = pa.array(catalog, pa.string())
 
-    def read(faults: Faults) -> Iterator[tuple[str, Impression]]:
-        reader = ImpressionReader(mapping.impressions, set(catalog), mapping.split.rule(last))
+    def read() -> Iterator[tuple[str, Impressions]]:
         for split, paths in logs.items():
-            for path in paths:
-                yield from reader.read(TextFile(path, None, faults), split)
+            batches = (batch for path in paths for batch in reader.read(TextFile(path), split in ("", "test")))
+            yield from ((split, b) for b in (group_rows(batches, items, bad) if mapping.impressions.item else batches))
 
-    if mapping.split.test_days is not None:
-        last = max((one.time for _, one in read(Faults(skip_bad))), default=0.0)
     built = mapping.impressions.history is None
-    rows = with_histories(read(Faults(skip_bad)), read(faults)) if built else read(faults)
-    summary = write_dataset(folder, catalog.values(), rows, use_histories=not built)
-    summary.notes += faults.notes()
+    by_rule = "valid" not in logs
+    histories = "none" if built else "first" if by_rule and mapping.split.valid_share else "all"
+    with tempfile.TemporaryFile() as spill:
+        batches = _prepared(read(), mapping, spill, built, by_rule) if built or by_rule else read()
+        summary = write_dataset(folder, catalog, _checked(batches, bad), histories)
+    summary.notes.update(bad.notes())
     return summary
 
 
-def with_histories(
-    first: Iterable[tuple[str, Impression]], again: Iterable[tuple[str, Impression]]
-) -> Iterator[tuple[str, Impression]]:
-    """Give each impression the clicks of its user's earlier impressions, oldest first.
+def _prepared(
+    batches: Iterable[tuple[str, Impressions]], mapping: FeedsMapping, spill: IO[bytes], built: bool, by_rule: bool
+) -> Iterator[tuple[str, Impressions]]:
+    """Give impressions the splits and histories that only the whole log tells.
 
-    Takes the log twice, so that only the clicks are held in memory. Impressions of the same instant do not
-    see each other.
+    The impressions wait in a file meanwhile, so that only times and clicks are held in memory.
     """
-    clicks: dict[str, list[tuple[float, str]]] = {}
-    for _, one in first:
-        clicks.setdefault(one.user_id, []).extend((one.time, item) for item in one.clicked)
-    for past in clicks.values():
-        past.sort(key=lambda click: click[0])
-    for split, one in again:
-        past = clicks[one.user_id]
-        end = bisect_left(past, one.time, key=lambda click: click[0])
-        yield split, replace(one, history=[item for _, item in past[:end]])
+    past = PastClicks(mapping.impressions.history_length)
+    times: dict[str, list[np.ndarray]] = {}
+    for given, batch in batches:
+        pickle.dump((given, batch), spill, protocol=5)
+        times.setdefault(given, []).append(batch.times)
+        if built:
+            past.add(batch)
+    rows = {
+        given: split_rows(given, np.concatenate(parts), mapping.split)
+        for given, parts in times.items()
+        if by_rule and given != "test"
+    }
+    done = Counter[str]()
+    spill.seek(0)
+    for _ in range(sum(map(len, times.values()))):
+        given, batch = pickle.load(spill)
+        if built:
+            batch = replace(batch, history=past.before(batch))
+        if given in rows:
+            own = rows[given][done[given] : done[given] + len(batch)]
+            done[given] += len(batch)
+            for place in np.unique(own):
+                yield SPLITS[place], batch.take(np.flatnonzero(own == place))
+        else:
+            yield given, batch
+
+
+def _checked(batches: Iterable[tuple[str, Impressions]], bad: BadRows) -> Iterator[tuple[str, Impressions]]:
+    """Let no impression pass that lacks labels, but for test ones."""
+    for split, batch in batches:
+        faults = [] if split == "test" else [without_labels(batch)]
+        yield split, batch.take(bad.good(batch.file, batch.lines, faults))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import product
 
+import numpy as np
+import pyarrow as pa
+
+from recbole_tinynews.data.converters.bad_rows import BadRows, Fault
+from recbole_tinynews.data.converters.ids import few_numbers, numbers, split_lists
 from recbole_tinynews.data.converters.mapping import ImpressionColumns
-from recbole_tinynews.data.converters.records import Impression, id_fault
-from recbole_tinynews.data.converters.tables import Table
+from recbole_tinynews.data.converters.records import UNKNOWN_LABEL, Impressions, id_faults
+from recbole_tinynews.data.converters.tables import Rows, Table
 from recbole_tinynews.data.converters.textfile import TextFile
-from recbole_tinynews.data.converters.times import time_parser
-from recbole_tinynews.errors import InputError
+from recbole_tinynews.data.converters.times import parse_times
+from recbole_tinynews.data.ragged import Ragged, among
 
-__all__ = ["ImpressionReader"]
-
-
-def _no_split(time: float) -> str:
-    raise ValueError(f"no rule for the split of time {time}")
+__all__ = ["ImpressionReader", "twice", "without_labels"]
 
 
 class ImpressionReader:
@@ -25,127 +28,169 @@ class ImpressionReader:
     ----------
     columns : ImpressionColumns
         Columns of the log.
-    known : set of str
+    items : sequence of str
         Ids of all news.
-    split_at : callable, optional
-        From an impression's time to its split, for files that belong to no split.
+    bad : BadRows
+        What to do with rows that break a rule.
     """
 
-    def __init__(
-        self, columns: ImpressionColumns, known: set[str], split_at: Callable[[float], str] = _no_split
-    ) -> None:
+    def __init__(self, columns: ImpressionColumns, items: Sequence[str], bad: BadRows) -> None:
         self.columns = columns
-        self.known = known
-        self.split_at = split_at
-        self._seconds = time_parser(columns.time_format)
-        self._label_ends = {columns.label_separator + "0", columns.label_separator + "1"}
+        self.bad = bad
+        self._items = pa.array(items, pa.string())
+        ends = [columns.label_separator + label for label in "01"]
+        self._labelled = {item + end: place for place, (end, item) in enumerate(product(ends, items))}
 
-    def read(self, file: TextFile, split: str | None = None) -> Iterator[tuple[str, Impression]]:
-        """Yield split and impression of each row.
+    def read(self, file: TextFile, may_lack_labels: bool = False) -> Iterator[Impressions]:
+        """Yield the impressions of a file, batch by batch.
+
+        Parameters
+        ----------
+        file : TextFile
+            The log, or a part of it.
+        may_lack_labels : bool, default False
+            Whether candidates may stand without labels, as in a test split.
 
         Raises
         ------
         InputError
-            With file and line, if a row is broken.
+            With file and line, if a row is broken and ``bad`` does not skip it.
         """
         c = self.columns
-        wanted = (c.impression_id, c.user_id, c.timestamp, c.history, c.candidates, c.clicked, c.shown)
-        table = Table(file, c.separator, c.header, c.widths, c.list_separator)
-        for line, cells in table.rows(wanted) if c.item is None else self._gathered(table):
-            one = self._checked(cells, split, file, line)
-            if one is not None:
-                yield one
+        shown = c.item if c.candidates is None else c.candidates
+        wanted = (c.impression_id, c.user_id, c.timestamp, c.history, shown, c.label, c.clicked, c.shown)
+        for rows in Table(file, c.separator, c.header, c.widths).read(wanted, self.bad):
+            yield self._impressions(rows, file, may_lack_labels)
 
-    def _gathered(self, table: Table) -> Iterator[tuple[int, tuple[str, ...]]]:
-        """Make rows of a log that has one for each news shown: those of an impression, or of a user and a time."""
-        c = self.columns
-        found: dict[tuple[str, ...], tuple[int, tuple[str, ...], list[str], list[str]]] = {}
-        for line, cells in table.rows((c.impression_id, c.user_id, c.timestamp, c.history, c.item, c.label)):
-            *head, item, label = cells
-            if label not in ("0", "1"):
-                what = f"label {label!r} of candidate {item!r}: expected 0 or 1"
-                table.file.faults.report(InputError(what, table.file, line))
-                continue
-            key = (head[0],) if c.impression_id is not None else (head[1], head[2])
-            _, _, clicked, shown = found.setdefault(key, (line, tuple(head), [], []))
-            shown.append(item)
-            if label == "1":
-                clicked.append(item)
-        join = c.list_separator.join
-        for line, before, clicked, shown in found.values():
-            yield line, (*before, "", join(clicked), join(shown))
-
-    def _checked(
-        self, cells: tuple[str, ...], split: str | None, file: TextFile, line: int
-    ) -> tuple[str, Impression] | None:
-        try:
-            return self._impression(cells, split)
-        except ValueError as error:
-            file.faults.report(InputError(str(error), file, line))
-            return None
-
-    def _impression(self, cells: tuple[str, ...], split: str | None) -> tuple[str, Impression]:
-        impression_id, user, moment, history, candidates, clicked, shown = cells
-        if self.columns.impression_id is not None and (fault := id_fault(impression_id)):
-            raise ValueError(f"impression id {impression_id!r} {fault}")
-        if fault := id_fault(user):
-            raise ValueError(f"user id {user!r} {fault}")
-        time = self._time(moment)
-        split = split or self.split_at(time)
-        if self.columns.candidates is None:
-            items, labels = self._joined(self._ids(clicked), self._ids(shown))
+    def _impressions(self, rows: Rows, file: TextFile, may_lack_labels: bool) -> Impressions:
+        ids, users, moments, history, candidates, label, clicked, shown = rows.columns
+        faults = [id_faults("impression", ids)] if self.columns.impression_id is not None else []
+        times, bad_dates = parse_times(moments, self.columns.time_format)
+        faults += [id_faults("user", users), bad_dates]
+        past = self._known(*self._split(history), faults)
+        if self.columns.clicked is not None:
+            items, labels = self._joined(clicked, shown, faults)
+        elif self.columns.item is not None:
+            items, labels = self._single(candidates, label, faults)
         else:
-            items, labels = self._labelled(self._ids(candidates), split)
-        return split, Impression(impression_id, user, time, self._known(self._ids(history)), items, labels)
+            items, labels = self._suffixed(candidates, may_lack_labels, faults)
+        faults.append(twice(items, self._items))
+        empty = items.lengths == 0
+        faults.append(Fault("no candidates", empty, lambda row: "an impression without candidates"))
+        named = ids if self.columns.impression_id is not None else None
+        made = Impressions(named, users, times, past, items, labels, rows.lines, file)
+        return made.take(self.bad.good(file, rows.lines, faults))
 
-    def _time(self, text: str) -> float:
-        try:
-            return self._seconds(text)
-        except (ValueError, OverflowError) as error:
-            raise ValueError(f"bad date {text!r} ({error})") from error
+    def _split(self, column: pa.Array) -> tuple[pa.Array, np.ndarray]:
+        return split_lists(column, self.columns.list_separator)
 
-    def _ids(self, text: str) -> list[str]:
-        separator = self.columns.list_separator
-        return text.split() if separator == " " else [part for item in text.split(separator) if (part := item.strip())]
+    def _known(self, tokens: pa.Array, lengths: np.ndarray, faults: list[Fault]) -> Ragged:
+        """Tokens as places among the news."""
+        items = Ragged.from_lengths(numbers(tokens, self._items), lengths)
 
-    def _known(self, items: list[str]) -> list[str]:
-        if not self.known.issuperset(items):
-            raise ValueError(f"unknown news id {next(item for item in items if item not in self.known)!r}")
+        def message(row: int) -> str:
+            of_row = slice(int(items.offsets[row]), int(items.offsets[row + 1]))
+            return f"unknown news id {tokens[of_row][int(np.argmin(items.values[of_row]))].as_py()!r}"
+
+        faults.append(Fault("unknown news id", _rows_with(items, items.values < 0), message))
         return items
 
-    def _once(self, items: list[str]) -> list[str]:
-        if len(set(items)) != len(items):
-            twice = next(item for position, item in enumerate(items) if item in items[:position])
-            raise ValueError(f"candidate {twice!r} twice in one impression")
-        return items
-
-    def _joined(self, clicked: list[str], shown: list[str]) -> tuple[list[str], list[str]]:
+    def _joined(self, clicked: pa.Array, shown: pa.Array, faults: list[Fault]) -> tuple[Ragged, np.ndarray]:
         """Candidates of separate lists; ``shown`` may hold the clicked ones or not."""
-        positive = set(self._once(clicked))
-        present = set(self._once(shown))
-        items = self._known([item for item in clicked if item not in present] + shown)
-        if not items:
-            raise ValueError("an impression without candidates")
-        return items, ["1" if item in positive else "0" for item in items]
+        positive, present = (self._known(*self._split(column), faults) for column in (clicked, shown))
+        faults += [twice(positive, self._items), twice(present, self._items)]
+        size = len(self._items) + 1
+        keys = [(items.row_of * size + items.values + 1) for items in (positive, present)]
+        missing = ~among(keys[0], keys[1])
+        rows = np.concatenate([positive.row_of[missing], present.row_of])
+        order = np.argsort(rows, kind="stable")
+        values = np.concatenate([positive.values[missing], present.values])[order]
+        labels = np.concatenate([np.ones(missing.sum(), dtype=bool), among(keys[1], keys[0])])[order]
+        return Ragged.from_lengths(values, np.bincount(rows, minlength=len(positive))), labels.astype(np.int8)
 
-    def _labelled(self, tokens: list[str], split: str) -> tuple[list[str], list[str]]:
-        """Candidates of one list, each with its label behind it; a test split may have none."""
-        if not tokens:
-            raise ValueError("an impression without candidates")
-        cut = len(self.columns.label_separator) + 1
-        if {token[-cut:] for token in tokens} <= self._label_ends:
-            items = [token[:-cut] for token in tokens]
-            if self.known.issuperset(items):
-                return self._once(items), [token[-1] for token in tokens]
-        if split == "test" and self.known.issuperset(tokens):
-            return self._once(tokens), []
-        raise ValueError(next(filter(None, map(self._fault, tokens))))
+    def _single(self, item: pa.Array, label: pa.Array, faults: list[Fault]) -> tuple[Ragged, np.ndarray]:
+        """One candidate a row."""
+        labels = few_numbers(label, {"0": 0, "1": 1}).astype(np.int8)
+        names, marks = item, label
+        faults.append(
+            Fault(
+                "label other than 0 and 1",
+                labels < 0,
+                lambda row: f"label {marks[row].as_py()!r} of candidate {names[row].as_py()!r}: expected 0 or 1",
+            )
+        )
+        return self._known(item, np.ones(len(item), dtype=np.int64), faults), labels
 
-    def _fault(self, token: str) -> str | None:
-        """Say what is wrong with one labelled candidate."""
-        item, separator, label = token.rpartition(self.columns.label_separator)
-        if token in self.known or not separator:
-            return f"candidate {token!r} has no label: expected {token}{self.columns.label_separator}0 or ...1"
-        if item not in self.known:
-            return f"unknown news id {item!r}"
-        return None if label in ("0", "1") else f"label {label!r} of candidate {item!r}: expected 0 or 1"
+    def _suffixed(self, column: pa.Array, may_lack_labels: bool, faults: list[Fault]) -> tuple[Ragged, np.ndarray]:
+        """Candidates of one list, each with its label behind it, where labels may not be absent from a whole row."""
+        tokens, lengths = self._split(column)
+        found = few_numbers(tokens, self._labelled)
+        labels = (found >= len(self._items)).astype(np.int8)
+        items = Ragged.from_lengths(found - labels * np.int32(len(self._items)), lengths)
+        broken = _rows_with(items, found < 0)
+        if may_lack_labels and broken.any():
+            plain = Ragged.from_lengths(numbers(tokens, self._items), lengths)
+            bare = broken & ~_rows_with(plain, plain.values < 0)
+            of_bare = np.repeat(bare, lengths)
+            items = Ragged(np.where(of_bare, plain.values, items.values), items.offsets)
+            labels[of_bare] = UNKNOWN_LABEL
+            broken &= ~bare
+
+        def parts(row: int) -> tuple[str, str]:
+            return self._fault(tokens[int(items.offsets[row]) : int(items.offsets[row + 1])].to_pylist())
+
+        reasons = {row: parts(row)[0] for row in np.flatnonzero(broken).tolist()}
+        for reason in dict.fromkeys(reasons.values()):
+            rows = np.zeros(len(items), dtype=bool)
+            rows[[row for row, why in reasons.items() if why == reason]] = True
+            faults.append(Fault(reason, rows, lambda row: parts(row)[1]))
+        return items, labels
+
+    @cached_property
+    def _item_set(self) -> set[str]:
+        return set(self._items.to_pylist())
+
+    def _fault(self, tokens: list[str]) -> tuple[str, str]:
+        """Say what is wrong with the first wrong one of labelled candidates: the reason and the message."""
+        known, ends = self._item_set, self.columns.label_separator
+        for token in tokens:
+            item, separator, label = token.rpartition(ends)
+            if token in known or not separator:
+                return "candidate without label", f"candidate {token!r} has no label: expected {token}{ends}0 or ...1"
+            if item not in known:
+                return "unknown news id", f"unknown news id {item!r}"
+            if label not in ("0", "1"):
+                return "label other than 0 and 1", f"label {label!r} of candidate {item!r}: expected 0 or 1"
+        raise AssertionError("none of the candidates is wrong")
+
+
+def without_labels(batch: Impressions) -> Fault:
+    """The rows whose labels are unknown, as a fault: only a test split may have them."""
+    return Fault(
+        "candidate without label",
+        ~batch.labelled,
+        lambda row: "candidates without labels: only a test split may lack them",
+    )
+
+
+def _rows_with(rows: Ragged, marks: np.ndarray) -> np.ndarray:
+    """Whether any value of each row is marked."""
+    found = np.zeros(len(rows), dtype=bool)
+    if marks.any():
+        found[np.searchsorted(rows.offsets, np.flatnonzero(marks), side="right") - 1] = True
+    return found
+
+
+def twice(rows: Ragged, names: pa.Array) -> Fault:
+    """Rows in which a news stands more than once; unknown ones are another fault."""
+    size = len(names) + 1
+    keys = np.sort(rows.row_of * size + rows.values + 1)
+    again = keys[1:][keys[1:] == keys[:-1]]
+    repeated = {int(row): int(value) - 1 for row, value in zip(*np.divmod(again, size), strict=True) if value}
+    found = np.zeros(len(rows), dtype=bool)
+    found[list(repeated)] = True
+
+    def message(row: int) -> str:
+        return f"candidate {names[repeated[row]].as_py()!r} twice in one impression"
+
+    return Fault("candidate twice", found, message)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import random
-from collections.abc import Callable
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 
-from recbole_tinynews.data.converters.tables import Column
+from recbole_tinynews.data.converters.cells import Column
 from recbole_tinynews.data.converters.times import time_parser
 from recbole_tinynews.errors import InputError
 
-__all__ = ["FeedsMapping", "ImpressionColumns", "NewsColumns", "SplitDates"]
+__all__ = ["FeedsMapping", "ImpressionColumns", "NewsColumns", "SplitRule"]
 
 T = TypeVar("T")
 
@@ -48,6 +47,7 @@ class ImpressionColumns:
     shown: Column = None
     item: Column = None
     label: Column = None
+    history_length: int | None = None
     time_format: str = "auto"
     list_separator: str = " "
     label_separator: str = "-"
@@ -56,62 +56,59 @@ class ImpressionColumns:
     widths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        ways = (self.candidates,), (self.clicked, self.shown), (self.item, self.label)
-        given = [way for way in ways if any(column is not None for column in way)]
-        if len(given) != 1 or None in given[0]:
-            raise InputError("give either candidates, or both clicked and shown, or both item and label")
+        shapes = [("candidates",), ("clicked", "shown"), ("item", "label")]
+        given = [name for shape in shapes for name in shape if getattr(self, name) is not None]
+        if tuple(given) not in shapes:
+            found = " and ".join(given) or "none of them"
+            raise InputError(f"give either candidates, or clicked and shown, or item and label; found {found}")
 
 
 @dataclass(frozen=True)
-class SplitDates:
-    """How a log that is not split into files is split; the keys of ``split:`` in properties/dataset/feeds.yaml."""
+class SplitRule:
+    """How a log is split; the keys of ``split:`` in properties/dataset/feeds.yaml, which explains them."""
 
-    valid_from: Any = None
+    test_last_days: float | None = None
     test_from: Any = None
-    test_days: float | None = None
+    valid_from: Any = None
     valid_share: float | None = None
     seed: int = 2020
 
     def __post_init__(self) -> None:
-        for name, most in (("test_days", float("inf")), ("valid_share", 1.0)):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, (int, float)) and 0 < value < most):
-                raise InputError(f"split: {name} must be a number above 0" + (" and below 1" if most == 1 else ""))
-        if (self.valid_from is None) == (self.valid_share is None) and self.test_days is not None:
-            raise InputError("split: test_days needs valid_share or valid_from")
-        if None not in (self.valid_from, self.valid_share) or None not in (self.test_from, self.test_days):
-            raise InputError("split: give valid_from or valid_share, and test_from or test_days")
+        if self.test_last_days is not None and self.test_from is not None:
+            raise InputError("give either test_last_days or test_from")
+        if self.valid_share is not None and self.valid_from is not None:
+            raise InputError("give either valid_share or valid_from")
+        if self.test_last_days is not None and not _is_number(self.test_last_days, 0, float("inf")):
+            raise InputError(f"test_last_days must be a number of days, found {self.test_last_days!r}")
+        if self.valid_share is not None and not _is_number(self.valid_share, 0, 1):
+            raise InputError(f"valid_share must be between 0 and 1, found {self.valid_share!r}")
+        if not isinstance(self.seed, int):
+            raise InputError(f"seed must be a whole number, found {self.seed!r}")
 
-    @property
-    def given(self) -> bool:
-        """Whether it says where validation comes from."""
-        return self.valid_from is not None or self.valid_share is not None
+    def test_start(self, last: float) -> float:
+        """First moment of the test split in a log whose last impression is at ``last``."""
+        if self.test_last_days is not None:
+            # just behind the moment that lies exactly so many days before the last one
+            return math.nextafter(last - self.test_last_days * 86_400, math.inf)
+        return _moment(self.test_from, "test_from")
 
-    def rule(self, last: float = 0.0) -> Callable[[float], str]:
-        """Return the function from the time of an impression to its split, given the time of the last one.
+    def valid_start(self) -> float:
+        """First moment of validation, if a date says it."""
+        return _moment(self.valid_from, "valid_from")
 
-        With ``valid_share`` the impressions that are validation's are drawn anew by each such function, the same ones.
-        """
-        valid, test = (self._seconds(moment) for moment in (self.valid_from, self.test_from))
-        if self.test_days is not None:
-            test = last - self.test_days * 86400
-        if self.valid_share is not None:
-            draw = random.Random(self.seed).random
-            share = self.valid_share
-            return lambda time: "test" if time >= test else "valid" if draw() < share else "train"
-        if valid >= test and test < float("inf"):
-            raise InputError("split: valid_from must be before test_from")
-        return lambda time: "test" if time >= test else "valid" if time >= valid else "train"
 
-    @staticmethod
-    def _seconds(moment: Any) -> float:
-        if moment is None:
-            return float("inf")
-        try:
-            # yaml makes dates of what looks like one; their str is ISO 8601 again
-            return time_parser()(str(moment))
-        except ValueError as error:
-            raise InputError(f"split: bad date {str(moment)!r} ({error})") from error
+def _is_number(value: Any, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and low < value < high
+
+
+def _moment(value: Any, name: str) -> float:
+    if value is None:
+        return math.inf
+    try:
+        # yaml makes dates of what looks like one; their str is ISO 8601 again
+        return time_parser()(str(value))
+    except ValueError as error:
+        raise InputError(f"{name}: bad date {str(value)!r} ({error})") from error
 
 
 @dataclass(frozen=True)
@@ -120,7 +117,7 @@ class FeedsMapping:
 
     news: NewsColumns
     impressions: ImpressionColumns
-    split: SplitDates
+    split: SplitRule
 
     @classmethod
     def load(cls, path: str | Path) -> FeedsMapping:
@@ -132,7 +129,7 @@ class FeedsMapping:
             If it is no yaml, or a key is unknown or missing.
         """
         try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            content: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise InputError(f"cannot be read as yaml ({' '.join(str(error).split())})", path) from error
         try:
@@ -140,7 +137,7 @@ class FeedsMapping:
             return cls(
                 _fill(NewsColumns, sections.news, "news"),
                 _fill(ImpressionColumns, sections.impressions, "impressions"),
-                _fill(SplitDates, sections.split, "split"),
+                _fill(SplitRule, sections.split, "split"),
             )
         except InputError as error:
             raise InputError(str(error), path) from error
@@ -163,3 +160,5 @@ def _fill(kind: type[T], values: Any, section: str) -> T:
         return kind(**{key: value for key, value in values.items() if value is not None})
     except TypeError as error:
         raise InputError(f"{section}: {str(error).split('.__init__() ')[-1]}") from error
+    except InputError as error:
+        raise InputError(f"{section}: {error}") from error

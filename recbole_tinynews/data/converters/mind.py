@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from recbole_tinynews.data.converters.blocks import ImpressionBlock, read_blocks
-from recbole_tinynews.data.converters.faults import Faults
+from recbole_tinynews.data.converters.bad_rows import BadRows
 from recbole_tinynews.data.converters.impressions import ImpressionReader
 from recbole_tinynews.data.converters.mapping import ImpressionColumns, NewsColumns
 from recbole_tinynews.data.converters.news import read_news
-from recbole_tinynews.data.converters.records import Impression, News
+from recbole_tinynews.data.converters.records import Impressions, News
 from recbole_tinynews.data.converters.summary import Summary
 from recbole_tinynews.data.converters.tables import Table
 from recbole_tinynews.data.converters.textfile import TextFile
 from recbole_tinynews.data.converters.times import MIND_TIME
 from recbole_tinynews.data.converters.writer import write_dataset
-from recbole_tinynews.errors import InputError
 
 __all__ = ["convert_mind"]
 
@@ -46,33 +44,35 @@ def convert_mind(
         The folder or zip of ``train``, ``valid`` and perhaps ``test``; labels may be absent in the last.
     bodies : str or Path, optional
         Table of id and body, or of id, category, title and body, without header.
-    skip_bad : bool
-        Leave broken rows out, and count them.
+    skip_bad : bool, default False
+        Whether bad rows are left out and counted.
     """
-    faults = Faults(skip_bad)
-    catalog = read_news([TextFile.find(place, "news.tsv", faults) for place in splits.values()], NEWS)
-    unmatched = add_bodies(catalog, TextFile(Path(bodies), None, faults)) if bodies else 0
-    reader = ImpressionReader(BEHAVIORS, set(catalog))
+    bad = BadRows(skip_bad)
+    catalog = read_news([TextFile.find(place, "news.tsv") for place in splits.values()], NEWS, bad)
+    unmatched = add_bodies(catalog, TextFile(Path(bodies)), bad) if bodies else 0
+    reader = ImpressionReader(BEHAVIORS, list(catalog), bad)
 
-    def read() -> Iterator[tuple[str, ImpressionBlock | Impression]]:
+    def read() -> Iterator[tuple[str, Impressions]]:
         for split, place in splits.items():
-            yield from read_blocks(TextFile.find(place, "behaviors.tsv", faults), split, reader)
+            for batch in reader.read(TextFile.find(place, "behaviors.tsv"), split == "test"):
+                yield split, batch
 
-    summary = write_dataset(folder, catalog.values(), read())
-    summary.notes += faults.notes()
+    summary = write_dataset(folder, catalog, read())
     summary.notes["bodies of news that stand in no news.tsv, left out"] += unmatched
+    summary.notes.update(bad.notes())
     return summary
 
 
-def add_bodies(catalog: Mapping[str, News], file: TextFile) -> int:
+def add_bodies(catalog: Mapping[str, News], file: TextFile, bad: BadRows) -> int:
     """Give news their bodies and return how many bodies had no news."""
     table = Table(file, widths=(2, 4))
     unmatched = 0
-    for line, (item, body) in table.rows((1, table.width())):
-        if item not in catalog:
-            unmatched += 1
-        elif catalog[item].body not in ("", body):
-            file.faults.report(InputError(f"a second, other body of news id {item!r}", file, line))
-        else:
-            catalog[item].body = body
+    for rows in table.read((1, len(table.first_row())), bad):
+        for line, item, body in zip(rows.lines.tolist(), *(column.to_pylist() for column in rows.columns), strict=True):
+            if item not in catalog:
+                unmatched += 1
+            elif catalog[item].body not in ("", body):
+                bad.add("second body of a news", f"a second, other body of news id {item!r}", file, line)
+            else:
+                catalog[item].body = body
     return unmatched

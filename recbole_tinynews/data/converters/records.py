@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-__all__ = ["RESERVED", "Impression", "News", "Seen", "clean", "id_fault"]
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recbole_tinynews.data.converters.bad_rows import Fault
+from recbole_tinynews.data.ragged import Ragged, places
+
+__all__ = ["RESERVED", "UNKNOWN_LABEL", "Impressions", "News", "clean", "id_fault", "id_faults"]
+
+UNKNOWN_LABEL = -1
 
 # All that some reader of lines or columns takes for a line's or a column's end, and what no one can see.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
+_ENTITY = re.compile(r"&(#[0-9]+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
 _ID = re.compile(r'[^\s"\x00-\x1f\x7f-\x9f]+')
+# The same for arrow's RE2, whose \s knows ASCII only.
+_NO_ID = r'[\s\pZ"\x00-\x1f\x7f-\x{9f}]'
 # RecBole's reader takes these for missing values (and [PAD] for itself), and would lose their rows.
 RESERVED = {"[PAD]", "#N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"}
 RESERVED |= {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
 
 
-@dataclass
+@dataclass(slots=True)
 class News:
     """One news; texts may hold anything, the writer cleans them."""
 
@@ -30,81 +41,90 @@ class News:
     body: str = ""
 
 
-@dataclass
-class Impression:
-    """One list of news shown to a user.
+@dataclass(frozen=True)
+class Impressions:
+    """Some lists of news that were shown to users; row ``i`` of each column is one of them.
 
     Parameters
     ----------
-    impression_id : str
-        Id; if empty, the writer numbers the rows of each split.
-    user_id : str
-        Id.
-    time : float
+    ids : pyarrow.Array of string, or None
+        Ids; if None, the writer numbers the rows of each split.
+    users : pyarrow.Array of string
+        Users' ids.
+    times : ndarray of float64
         Unix seconds (UTC).
-    history : list of str
-        Item ids clicked before, oldest first; may be empty.
-    candidates : list of str
-        Item ids shown, each once.
-    labels : list of str
-        "1" (clicked) or "0" for each candidate; empty where unknown.
+    history : Ragged of int32
+        News clicked before, oldest first, each as its place among all news; rows may be empty.
+    candidates : Ragged of int32
+        News shown, each once.
+    labels : ndarray of int8
+        For each candidate 1 (clicked), 0, or -1 where unknown, which then holds for the whole row.
+    lines : ndarray of int64
+        Where each row stands in ``file``.
+    file : object
+        Whose ``str`` names the source in messages.
     """
 
-    impression_id: str
-    user_id: str
-    time: float
-    history: list[str]
-    candidates: list[str]
-    labels: list[str] = field(default_factory=list)
+    ids: pa.Array | None
+    users: pa.Array
+    times: np.ndarray
+    history: Ragged
+    candidates: Ragged
+    labels: np.ndarray
+    lines: np.ndarray
+    file: object = ""
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @classmethod
+    def from_rows(
+        cls, rows: Sequence[tuple[str, str, float, Sequence[int], Sequence[int], Sequence[int]]]
+    ) -> Impressions:
+        """Build from tuples: id, user, time, history, candidates, labels (empty where unknown)."""
+        ids, users, times, history, candidates, labels = (list(column) for column in zip(*rows, strict=True))
+        filled = [known or [UNKNOWN_LABEL] * len(shown) for known, shown in zip(labels, candidates, strict=True)]
+        return cls(
+            pa.array(ids, pa.string()) if any(ids) else None,
+            pa.array(users, pa.string()),
+            np.array(times, dtype=np.float64),
+            Ragged.from_rows(history),
+            Ragged.from_rows(candidates),
+            np.array([label for row in filled for label in row], dtype=np.int8),
+            np.arange(1, len(rows) + 1),
+        )
+
+    def take(self, rows: np.ndarray | None) -> Impressions:
+        """Return the given rows, or all for None."""
+        if rows is None:
+            return self
+        at = pa.array(rows)
+        return replace(
+            self,
+            ids=None if self.ids is None else self.ids.take(at),
+            users=self.users.take(at),
+            times=self.times[rows],
+            history=self.history.take(rows),
+            candidates=self.candidates.take(rows),
+            labels=self.labels[places(self.candidates.offsets, rows)],
+            lines=self.lines[rows],
+        )
 
     @property
-    def clicked(self) -> list[str]:
-        """Ids of the clicked candidates."""
-        return [item for item, label in zip(self.candidates, self.labels, strict=False) if label == "1"]
-
-    def seen(self, history: str) -> Seen:
-        """What is counted of it and kept for ``.inter``; ``history`` is its history joined by blanks."""
-        clicked, known = self.clicked, bool(self.labels)
-        return Seen(self.user_id, self.time, history, len(self.history), clicked, len(self.candidates), known)
-
-
-class Seen(NamedTuple):
-    """What is counted of an impression and kept of it for ``.inter``.
-
-    Parameters
-    ----------
-    user : str
-        Id.
-    time : float
-        Unix seconds (UTC).
-    history : str
-        Ids clicked before, joined by blanks.
-    history_length : int
-        Their number.
-    clicked : list of str
-        Ids of the clicked candidates.
-    shown : int
-        Number of candidates.
-    labelled : bool
-        Whether it is known what was clicked.
-    """
-
-    user: str
-    time: float
-    history: str
-    history_length: int
-    clicked: list[str]
-    shown: int
-    labelled: bool = True
+    def labelled(self) -> np.ndarray:
+        """Whether the labels of each row are known."""
+        known = np.ones(len(self), dtype=bool)
+        unknown = np.flatnonzero(self.labels == UNKNOWN_LABEL)
+        known[np.searchsorted(self.candidates.offsets, unknown, side="right") - 1] = False
+        return known
 
 
 def clean(text: str) -> str:
-    """Return the text as a reader sees it, in one line and one column.
-
-    HTML entities become their characters; control characters, tabs and line breaks become spaces.
-    """
+    """Return the text in one line and one column: HTML entities resolved, tabs, line breaks and the like as spaces."""
+    if text.isprintable() and "&" not in text:  # nearly always, and much faster
+        return text
     if "&" in text:
-        text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
+        text = _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
     return _CONTROL.sub(" ", text)
 
 
@@ -115,3 +135,14 @@ def id_fault(text: str) -> str | None:
     if not _ID.fullmatch(text):
         return "holds a space, a quote or a control character"
     return "is a word that RecBole's reader takes for a missing value" if text in RESERVED else None
+
+
+def id_faults(what: str, ids: pa.Array) -> Fault:
+    """Those of many ids in which ``id_fault`` finds a fault; ``what`` they are ids of."""
+    bad = pc.or_(pc.match_substring_regex(ids, pattern=_NO_ID), pc.is_in(ids, value_set=pa.array([*RESERVED, ""])))
+
+    def message(row: int) -> str:
+        text = ids[row].as_py()
+        return f"{what} id {text!r} {id_fault(text)}"
+
+    return Fault(f"unusable {what} id", bad.to_numpy(zero_copy_only=False), message)

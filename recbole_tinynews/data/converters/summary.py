@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from recbole_tinynews.data.converters.records import Seen
+import numpy as np
+
+from recbole_tinynews.data.converters.records import Impressions
 
 __all__ = ["SplitSummary", "Summary"]
 
@@ -27,25 +29,27 @@ class SplitSummary:
     unlabelled: int = 0
     without_click: int = 0
     without_non_click: int = 0
-    users: set[str] = field(default_factory=set)
+    seen: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
-    def add(self, seen: Seen) -> None:
-        """Count one impression."""
-        clicks = len(seen.clicked)
-        self.impressions += 1
-        self.users.add(seen.user)
-        self.candidates += seen.shown
-        self.clicks += clicks
-        self.history_clicks += seen.history_length
-        self.longest_history = max(self.longest_history, seen.history_length)
-        self.empty_histories += not seen.history_length
-        self.unlabelled += not seen.labelled
-        self.without_click += seen.labelled and not clicks
-        self.without_non_click += seen.labelled and clicks == seen.shown
+    def add(self, batch: Impressions, users: np.ndarray) -> None:
+        """Count some impressions; ``users`` are numbers of their users."""
+        shown, history, labelled = batch.candidates.lengths, batch.history.lengths, batch.labelled
+        clicks = np.diff(np.concatenate([[0], np.cumsum(batch.labels == 1)])[batch.candidates.offsets])
+        self.impressions += len(batch)
+        self.seen = np.pad(self.seen, (0, max(0, int(users.max(initial=-1)) + 1 - len(self.seen))))
+        self.seen[users] = True
+        self.candidates += int(shown.sum())
+        self.clicks += int(clicks.sum())
+        self.history_clicks += int(history.sum())
+        self.longest_history = max(self.longest_history, int(history.max(initial=0)))
+        self.empty_histories += int(np.count_nonzero(history == 0))
+        self.unlabelled += int(np.count_nonzero(~labelled))
+        self.without_click += int(np.count_nonzero(labelled & (clicks == 0)))
+        self.without_non_click += int(np.count_nonzero(labelled & (clicks == shown)))
 
     def cells(self) -> list[str]:
         """Return the numbers as they are printed: counts, the mean length of a history, more counts."""
-        before = [self.impressions, len(self.users), self.candidates, self.clicks]
+        before = [self.impressions, np.count_nonzero(self.seen), self.candidates, self.clicks]
         after = [self.longest_history, self.empty_histories, self.without_click, self.without_non_click]
         mean = f"{self.history_clicks / max(self.impressions, 1):.1f}"
         return [f"{n:,}" for n in before] + [mean] + [f"{n:,}" for n in (*after, self.unlabelled)]
@@ -62,6 +66,7 @@ class Summary:
     news: int = 0
     without: Counter[str] = field(default_factory=Counter)
     splits: dict[str, SplitSummary] = field(default_factory=dict)
+    users: int = 0
     inter_clicks: int = 0
     inter_users: int = 0
     notes: Counter[str] = field(default_factory=Counter)
@@ -72,9 +77,8 @@ class Summary:
         if self.splits:
             rows = [_HEAD] + [[split, *summary.cells()] for split, summary in self.splits.items()]
             lines += _aligned(rows)
-            users = len(set().union(*(summary.users for summary in self.splits.values())))
-            lines.append(f"{users:,} users; .inter: {self.inter_clicks:,} clicks of {self.inter_users:,} users")
-        elif self.inter_clicks:
+            lines.append(f"{self.users:,} users")
+        if self.inter_users:
             lines.append(f".inter: {self.inter_clicks:,} clicks of {self.inter_users:,} users")
         lines += [f"{what}: {count:,}" for what, count in self.notes.items() if count]
         return "\n".join(lines if any(self.notes.values()) else [*lines, "nothing dropped, nothing changed"])

@@ -7,10 +7,17 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import lru_cache
 
-__all__ = ["MIND_TIME", "midnight", "time_parser"]
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recbole_tinynews.data.converters.bad_rows import Fault
+
+__all__ = ["MIND_TIME", "parse_times", "time_parser"]
 
 MIND_TIME = "mind"
 _MIND = re.compile(r"(\d{1,2}/\d{1,2}/\d{4}) (\d{1,2}):(\d\d):(\d\d) ([AP])M", re.ASCII)
+_MIND_FIELDS = r"^(?P<day>\d{1,2}/\d{1,2}/\d{4}) (?P<h>1[0-2]|0?[1-9]):(?P<m>[0-5]\d):(?P<s>[0-5]\d) (?P<half>[AP])M$"
 _NUMBER = re.compile(r"\d{1,16}(\.\d*)?", re.ASCII)
 _MILLISECONDS = 1e11  # as seconds this is the year 5138, as milliseconds 1973
 
@@ -36,13 +43,56 @@ def time_parser(notation: str = "auto") -> Callable[[str], float]:
     return lambda text: _seconds(datetime.strptime(text, notation))
 
 
+def parse_times(texts: pa.Array, notation: str = "auto") -> tuple[np.ndarray, Fault]:
+    """Unix seconds of each text, and those where `time_parser` would raise, which are NaN.
+
+    Examples
+    --------
+    >>> times, fault = parse_times(pa.array(["1/1/1970 12:00:07 AM", "soon"]))
+    >>> times.tolist(), fault.rows.tolist()
+    ([7.0, nan], [False, True])
+    """
+    times = _times(texts, notation)
+
+    def message(row: int) -> str:
+        text = texts[row].as_py()
+        try:
+            return f"bad date {text!r} ({time_parser(notation)(text)})"
+        except (ValueError, OverflowError) as error:
+            return f"bad date {text!r} ({error})"
+
+    return times, Fault("bad date", ~np.isfinite(times), message)
+
+
+def _times(texts: pa.Array, notation: str) -> np.ndarray:
+    if notation in (MIND_TIME, "auto"):
+        # a log has millions of them, and one by one they take a quarter of the time of a conversion
+        fields = pc.extract_regex(texts, pattern=_MIND_FIELDS)
+        if fields.null_count == 0:
+            days = pc.dictionary_encode(fields.field("day"))
+            midnights = np.array([_or_nan(_midnight, day) for day in days.dictionary.to_pylist()])
+            hour, minute, second = (fields.field(name).cast(pa.int64()).to_numpy() for name in "hms")
+            hour = hour % 12 + 12 * pc.equal(fields.field("half"), "P").to_numpy(zero_copy_only=False)
+            return midnights[days.indices.to_numpy()] + hour * 3600 + minute * 60 + second
+    parse = time_parser(notation)
+    encoded = pc.dictionary_encode(texts)
+    known = np.array([_or_nan(parse, text) for text in encoded.dictionary.to_pylist()], dtype=np.float64)
+    return known[encoded.indices.to_numpy()]
+
+
+def _or_nan(parse: Callable[[str], float], text: str) -> float:
+    try:
+        return parse(text)
+    except (ValueError, OverflowError):
+        return np.nan
+
+
 def _seconds(moment: datetime) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
 
 @lru_cache(maxsize=4096)
-def midnight(day: str) -> float:
-    """Unix seconds of the start of a day such as 11/9/2019."""
+def _midnight(day: str) -> float:
     return _seconds(datetime.strptime(day, "%m/%d/%Y"))
 
 
@@ -55,7 +105,7 @@ def _mind(text: str) -> float:
     hour, minute, second = int(match[2]), int(match[3]), int(match[4])
     if not (1 <= hour <= 12 and minute < 60 and second < 60):
         raise ValueError("no such time of day")
-    return midnight(day) + (hour % 12 + 12 * (half == "P")) * 3600 + minute * 60 + second
+    return _midnight(day) + (hour % 12 + 12 * (half == "P")) * 3600 + minute * 60 + second
 
 
 def _auto(text: str) -> float:

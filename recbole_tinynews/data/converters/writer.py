@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import chain, groupby
-from operator import itemgetter
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
-from recbole_tinynews.data.converters.blocks import ImpressionBlock
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
 from recbole_tinynews.data.converters.clicks import ClickLog
-from recbole_tinynews.data.converters.records import Impression, News, clean
+from recbole_tinynews.data.converters.ids import joined, with_spaces
+from recbole_tinynews.data.converters.records import Impressions, News, clean
 from recbole_tinynews.data.converters.summary import SplitSummary, Summary
+from recbole_tinynews.data.converters.vocabulary import Vocabulary
+from recbole_tinynews.data.ragged import Ragged
 from recbole_tinynews.data.schema import (
     CORPUS_COLUMNS,
     IMPRESSION_HEADER,
@@ -25,15 +30,14 @@ from recbole_tinynews.data.schema import (
 )
 from recbole_tinynews.errors import InputError
 
-__all__ = ["write_dataset"]
+__all__ = ["write_clicks", "write_dataset"]
 
 
 def write_dataset(
     folder: str | Path,
-    news: Iterable[News],
-    impressions: Iterable[tuple[str, Impression | ImpressionBlock]] = (),
-    use_histories: bool = True,
-    clicks: Iterable[tuple[str, str, float]] = (),
+    news: Mapping[str, News],
+    impressions: Iterable[tuple[str, Impressions]] = (),
+    histories: str = "all",
 ) -> Summary:
     """Write the atomic files of one dataset.
 
@@ -44,16 +48,12 @@ def write_dataset(
     ----------
     folder : str or Path
         The dataset's folder; its name is the dataset's name.
-    news : iterable of News
-        All news, each id once.
-    impressions : iterable of (str, Impression or ImpressionBlock)
-        Split and impression, or many of them, in any order of splits. Without any only ``.news`` and ``.item`` are
-        written.
-    use_histories : bool, default True
-        Whether histories tell of clicks that ``.inter`` should know. False if they only repeat clicked
-        candidates of this log, which then might be those of validation or test impressions.
-    clicks : iterable of (str, str, float)
-        User, item and time, each pair once: of a source without impressions.
+    news : mapping of str to News
+        All news by their id; their order is that of the numbers in ``impressions``.
+    impressions : iterable of (str, Impressions)
+        Splits and impressions of them, in any order of splits. Without any only ``.news`` and ``.item`` are written.
+    histories : {"all", "first", "none"}, default "all"
+        Which histories tell of clicks that ``.inter`` may know; see `ClickLog`.
 
     Returns
     -------
@@ -67,35 +67,38 @@ def write_dataset(
     """
     folder = Path(folder)
     summary = Summary(str(folder))
-    with _staging(folder) as staging, ExitStack() as files:
-        _write_news(staging, news, summary)
-        click_log = ClickLog()
-        logs: dict[str, TextIO] = {}
-        for split, impression in impressions:
+    with _staging(folder) as place, ExitStack() as files:
+        _write_news(place, news.values(), summary)
+        items = pa.array(news, pa.string())
+        names = with_spaces(items)
+        clicks, users = ClickLog(histories), Vocabulary()
+        logs: dict[str, BinaryIO] = {}
+        for split, batch in impressions:
+            if not len(batch):
+                continue
             if split not in logs:
-                logs[split] = files.enter_context(_create(staging, f"{split}.imp", IMPRESSION_HEADER))
+                logs[split] = files.enter_context(_create(place, f"{split}.imp", IMPRESSION_HEADER))
                 summary.splits[split] = SplitSummary()
-            if isinstance(impression, ImpressionBlock):
-                lines, rows = impression.lines, impression.seen
-            else:
-                history = " ".join(impression.history)
-                rows = [impression.seen(history)]
-                lines = _impression_line(impression, history, summary.splits[split].impressions + 1)
-            logs[split].write(lines)
-            for seen in rows:
-                summary.splits[split].add(seen)
-                click_log.add(split, seen if use_histories else seen._replace(history=""))
+            _write_impressions(logs[split], batch, names, summary.splits[split].impressions)
+            codes = users.codes(batch.users)
+            summary.splits[split].add(batch, codes)
+            clicks.add(split, batch, codes)
         if logs:
             if "train" not in logs:
                 raise InputError("no train impressions: all are of the validation or test days")
-            _write_inter(staging, click_log.users(), summary)
-            summary.notes["clicks on a news the user had clicked before, not repeated in .inter"] += click_log.repeated
-        else:
-            of_users = groupby(clicks, key=itemgetter(0))
-            users = ((user, [(item, time) for _, item, time in rows]) for user, rows in of_users)
-            if (first := next(users, None)) is not None:
-                _write_inter(staging, chain([first], users), summary)
+            summary.users = len(users)
+            _write_inter(place, clicks, users.words(), items, summary)
         summary.splits = {split: summary.splits[split] for split in SPLITS if split in summary.splits}
+    return summary
+
+
+def write_clicks(folder: str | Path, news: Mapping[str, News], users: pa.Array, clicks: ClickLog) -> Summary:
+    """Write the atomic files of a dataset without impressions, as `write_dataset` does those of one with them."""
+    folder = Path(folder)
+    summary = Summary(str(folder))
+    with _staging(folder) as place:
+        _write_news(place, news.values(), summary)
+        _write_inter(place, clicks, users, pa.array(news, pa.string()), summary)
     return summary
 
 
@@ -125,40 +128,66 @@ def _staging(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _create(folder: Path, suffix: str, header: Iterable[str]) -> TextIO:
-    stream = atomic_file(folder, suffix).open("w", encoding="utf-8", newline="\n")
-    stream.write("\t".join(header) + "\n")
+def _create(folder: Path, suffix: str, header: Iterable[str]) -> BinaryIO:
+    stream = atomic_file(folder, suffix).open("wb")
+    stream.write(("\t".join(header) + "\n").encode())
     return stream
 
 
 def _write_news(folder: Path, news: Iterable[News], summary: Summary) -> None:
-    seen: set[int] = set()  # hashes of texts
+    """Write ``.news`` and ``.item``, texts cleaned, and count what was changed."""
+    changed = again = 0
+    seen: set[int] = set()
+    without = dict.fromkeys(("title", "abstract", "body"), 0)
     with _create(folder, "news", CORPUS_COLUMNS) as texts, _create(folder, "item", ITEM_HEADER) as items:
         for one in news:
             cells = [one.title, one.abstract, one.body, one.category, one.subcategory]
             title, abstract, body, category, subcategory = cleaned = [clean(cell) for cell in cells]
             # RecBole reads .item with quoting rules: a cell that starts with a quote would swallow the next ones
             category, subcategory = category.replace('"', "'"), subcategory.replace('"', "'")
-            texts.write(f"{one.item_id}\t{title}\t{abstract}\t{body}\n")
-            items.write(f"{one.item_id}\t{category}\t{subcategory}\n")
+            texts.write(f"{one.item_id}\t{title}\t{abstract}\t{body}\n".encode())
+            items.write(f"{one.item_id}\t{category}\t{subcategory}\n".encode())
+            changed += cells != cleaned
+            without["title"] += not title
+            without["abstract"] += not abstract
+            without["body"] += not body
+            if title or body:
+                text = hash((title, abstract, body))
+                again += text in seen
+                seen.add(text)
             summary.news += 1
-            summary.notes["news with HTML entities, control characters or line breaks, made plain"] += cells != cleaned
-            text = hash((title, body or abstract))
-            summary.notes["news with title and text of another news, kept"] += text in seen
-            seen.add(text)
-            summary.without.update(title=not title, abstract=not abstract, body=not body)
+    summary.without.update(without)
+    summary.notes["news with HTML entities, control characters, tabs or line breaks, cleaned"] += changed
+    summary.notes["news with the texts of another news, kept"] += again
 
 
-def _impression_line(one: Impression, history: str, row: int) -> str:
-    lists = f"{history}\t{' '.join(one.candidates)}\t{' '.join(one.labels)}"
-    return f"{one.impression_id or row}\t{one.user_id}\t{one.time:.15g}\t{lists}\n"
+def _write_impressions(stream: BinaryIO, batch: Impressions, names: pa.Array, row: int) -> None:
+    ids = pa.array(np.arange(row + 1, row + 1 + len(batch))).cast(pa.string()) if batch.ids is None else batch.ids
+    labels = Ragged((batch.labels == 1).astype(np.int8), batch.candidates.offsets)
+    marks = joined(labels, with_spaces(pa.array(["0", "1"])))
+    if not batch.labelled.all():
+        marks = pc.if_else(pa.array(batch.labelled), marks, "")
+    lists = [joined(batch.history, names), joined(batch.candidates, names), marks]
+    _write_table(stream, [ids, batch.users, _seconds(batch.times), *lists])
 
 
-def _write_inter(folder: Path, users: Iterable[tuple[str, list[tuple[str, float]]]], summary: Summary) -> None:
+def _write_inter(folder: Path, clicks: ClickLog, users: pa.Array, items: pa.Array, summary: Summary) -> None:
     with _create(folder, "inter", INTER_HEADER) as inter:
-        for user, known in users:
-            items, times = zip(*known, strict=True)
-            texts = map(str, map(int, times)) if all(map(float.is_integer, times)) else map("{:.15g}".format, times)
-            inter.write(f"{user}\t" + f"\n{user}\t".join(map("\t".join, zip(items, texts, strict=True))) + "\n")
-            summary.inter_users += 1
-            summary.inter_clicks += len(known)
+        for user, item, times in clicks.users():
+            _write_table(inter, [users.take(pa.array(user)), items.take(pa.array(item)), _seconds(times)])
+            summary.inter_users += int(np.count_nonzero(np.diff(user, prepend=-1)))
+            summary.inter_clicks += len(user)
+    summary.notes["clicks on a news the user had clicked before, not repeated in .inter"] += clicks.repeated
+
+
+def _seconds(times: np.ndarray) -> pa.Array:
+    """Times as text, with no more digits than needed."""
+    whole = times.astype(np.int64)
+    if (whole == times).all():
+        return pa.array(whole).cast(pa.string())
+    return pa.array([f"{time:.15g}" for time in times.tolist()])
+
+
+def _write_table(stream: BinaryIO, columns: Sequence[pa.Array]) -> None:
+    table = pa.table(list(columns), names=[str(number) for number in range(len(columns))])
+    csv.write_csv(table, stream, csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none"))

@@ -1,7 +1,4 @@
-"""Archives from a host on this machine."""
-
-from __future__ import annotations
-
+import io
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,89 +6,103 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from recbole_tinynews.convert import main
-from recbole_tinynews.data.converters.download import fetch_mind
+from recbole_tinynews.data.converters import download
 from recbole_tinynews.errors import InputError
 
-NEWS = "N1\tc\ts\tOne\tabout one\tu\t[]\t[]\nN2\tc\ts\tTwo\t\tu\t[]\t[]\n"
-LOG = "1\tU1\t11/11/2019 9:05:58 AM\tN1\tN2-1 N1-0\n"
+NEWS = "N1\tsports\trowing\tOne\t\t\t[]\t[]\nN2\tfood\tbaking\tTwo\t\t\t[]\t[]\n"
+BEHAVIORS = "1\tU1\t11/9/2019 9:00:00 AM\t\tN1-1 N2-0\n"
+
+
+def archive(name):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as made:
+        made.writestr(f"{name}/news.tsv", NEWS)
+        made.writestr(f"{name}/behaviors.tsv", BEHAVIORS)
+    return stream.getvalue()
+
+
+FILES = {name: archive(name[:-4]) for name in ("MINDsmall_train.zip", "MINDsmall_dev.zip")}
+
+
+class Host(BaseHTTPRequestHandler):
+    """Gives the files, and what a test asks for: parts, files cut short, no answer to ranges."""
+
+    cut: int | None = None
+    ranges = True
+    asked: list[tuple[str, str | None]] = []  # noqa: RUF012
+
+    def do_GET(self):
+        self.asked.append((self.path, self.headers.get("Range")))
+        content = FILES.get(self.path.strip("/"))
+        if content is None:
+            self.send_error(404)
+            return
+        start = int(self.headers["Range"].split("=")[1][:-1]) if self.headers.get("Range") and self.ranges else 0
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        self.wfile.write(content[start : self.cut])
+
+    def log_message(self, *_):
+        pass
 
 
 @pytest.fixture
-def host(tmp_path):
-    """A host that knows ranges; ``asked`` holds (name, first byte) of each request."""
-    source = tmp_path / "source"
-    source.mkdir()
-    for name in ("MINDsmall_train.zip", "MINDsmall_dev.zip"):
-        with zipfile.ZipFile(source / name, "w") as archive:
-            archive.writestr("news.tsv", NEWS)
-            archive.writestr("behaviors.tsv", LOG)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            name = self.path.rsplit("/", 1)[1]
-            path = source / name
-            if not path.exists():
-                self.send_error(404)
-                return
-            first = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
-            server.asked.append((name, first))
-            content = path.read_bytes()
-            self.send_response(206 if first else 200)
-            self.send_header("Content-Length", str(len(content) - first))
-            self.end_headers()
-            self.wfile.write(content[first:][: server.most])
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked, server.most, server.source = [], None, source
-    server.url = f"http://127.0.0.1:{server.server_port}/release"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
+def host(monkeypatch):
+    monkeypatch.setattr(Host, "asked", [])
+    sizes = {split: (name, len(FILES[name])) for split, name in zip(("train", "valid"), FILES, strict=True)}
+    monkeypatch.setitem(download.ARCHIVES, "small", sizes)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Host)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
+    server.server_close()
 
 
-def test_archives_are_fetched_once_and_converted(host, tmp_path, capsys):
-    arguments = ["mind", "--download=small", f"--mirror={host.url}", "--name=mind-small", f"--output={tmp_path / 'd'}"]
+def test_the_command_fetches_converts_and_does_not_fetch_again(host, tmp_path, capsys):
+    arguments = ["mind", "--download=small", f"--host={host}", "--name=d", f"--output={tmp_path}"]
     assert main(arguments) == 0
+    assert (tmp_path / "d" / "d.train.imp").read_text().splitlines()[1] == "1\tU1\t1573290000\t\tN1 N2\t1 0"
     assert main(arguments) == 0
-    assert host.asked == [("MINDsmall_train.zip", 0), ("MINDsmall_dev.zip", 0)]
-    assert (tmp_path / "d" / "mind-small" / "mind-small.valid.imp").read_text().count("\n") == 2
+    assert [path for path, _ in Host.asked] == ["/MINDsmall_train.zip", "/MINDsmall_dev.zip"]
+    assert {path.name for path in (tmp_path / "d" / "raw").iterdir()} == set(FILES)
 
 
-def test_a_broken_connection_is_told_and_the_next_attempt_completes_the_file(host, tmp_path):
-    host.most = 100
-    with pytest.raises(InputError, match=r"MINDsmall_train.zip could not be fetched.*By hand: get MINDsmall_train.zip"):
-        fetch_mind("small", tmp_path / "raw", host.url)
-    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["MINDsmall_train.zip.part"]
-    host.most = None
-    found = fetch_mind("small", tmp_path / "raw", host.url)
-    assert host.asked == [("MINDsmall_train.zip", 0), ("MINDsmall_train.zip", 100), ("MINDsmall_dev.zip", 0)]
-    for path in found.values():
-        assert path.read_bytes() == (host.source / path.name).read_bytes()
+@pytest.mark.parametrize("ranges", [True, False])
+def test_what_an_earlier_try_left_is_continued(host, tmp_path, monkeypatch, ranges):
+    monkeypatch.setattr(Host, "cut", 100)
+    with pytest.raises(InputError, match=r"MINDsmall_train\.zip could not be fetched .*100 of .* by hand from https"):
+        download.download_mind("small", tmp_path, [host])
+    assert (tmp_path / "MINDsmall_train.zip.part").stat().st_size == 100
+    monkeypatch.setattr(Host, "cut", None)
+    monkeypatch.setattr(Host, "ranges", ranges)
+    paths = download.download_mind("small", tmp_path, [host])
+    assert [asked for path, asked in Host.asked if "train" in path] == [None, "bytes=100-"]
+    assert {path.name: path.read_bytes() for path in paths.values()} == FILES
 
 
-@pytest.mark.parametrize("what", ["page", "damage"])
-def test_what_is_no_whole_archive_is_not_kept(host, tmp_path, what):
-    path = host.source / "MINDsmall_train.zip"
-    content = path.read_bytes()
-    path.write_bytes(b"<html>" if what == "page" else content.replace(b"about one", b"about two"))
-    with pytest.raises(InputError, match="what came is damaged"):
-        fetch_mind("small", tmp_path / "raw", host.url)
-    assert not list((tmp_path / "raw").iterdir())
+def test_the_next_host_is_asked_where_one_does_not_answer(host, tmp_path):
+    download.download_mind("small", tmp_path, ["http://127.0.0.1:9/", host + "nowhere/", host])
+    assert {path.name for path in tmp_path.iterdir()} == set(FILES)
 
 
-def test_a_host_that_does_not_answer_or_has_nothing_leads_to_the_way_by_hand(host, tmp_path, capsys):
-    (host.source / "MINDsmall_train.zip").unlink()
-    for url in (host.url, "http://127.0.0.1:9"):
-        arguments = ["mind", "--download=small", f"--mirror={url}", "--name=m", f"--output={tmp_path / 'd'}"]
-        assert main(arguments) == 1
-        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
-        assert "By hand: get MINDsmall_train.zip from https://msnews.github.io" in line
+def test_a_file_of_another_size_is_refused(host, tmp_path, monkeypatch):
+    monkeypatch.setitem(download.ARCHIVES, "small", {"train": ("MINDsmall_train.zip", 5_000)})
+    with pytest.raises(InputError, match=r"offers \d+ bytes, published are 5,000"):
+        download.download_mind("small", tmp_path, [host])
 
 
-def test_files_and_download_exclude_each_other(tmp_path, capsys):
-    assert main(["mind", "--download=small", "--train=x", "--name=m"]) == 1
-    assert main(["mind", "--train=x", "--name=m"]) == 1
-    assert capsys.readouterr().err.count("error: give") == 2
+def test_a_damaged_archive_is_removed(host, tmp_path, monkeypatch):
+    content = FILES["MINDsmall_train.zip"]
+    monkeypatch.setitem(FILES, "MINDsmall_train.zip", content.replace(b"rowing", b"mowing", 1))
+    with pytest.raises(InputError, match="arrived damaged"):
+        download.download_mind("small", tmp_path, [host])
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_any_source_the_command_says_what_to_give(tmp_path, capsys):
+    assert main(["mind", "--name=d", f"--output={tmp_path}"]) == 1
+    assert main(["mind", "--name=d", f"--output={tmp_path}", "--download=small", "--train=x"]) == 1
+    err = capsys.readouterr().err.splitlines()
+    assert err[0] == "error: give --train and --valid, or --download small or large"
+    assert err[1] == "error: give either --download, or --train and --valid"

@@ -1,60 +1,123 @@
-"""EB-NeRD's Parquet files, small and made up."""
-
-from __future__ import annotations
+from datetime import datetime, timezone
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from recbole_tinynews.data.converters.ebnerd import convert_ebnerd
 from recbole_tinynews.errors import InputError
-from tests.data.converters.test_feeds import rows
 
 
-def write(tmp_path):
-    pd.DataFrame({
-        "article_id": [3001, 3002, 3003],
-        "title": ["Et", "To", "Tre"],
-        "subtitle": ["under et", None, "under tre"],
-        "body": ["krop et", "krop\nto", "krop tre"],
-        "category_str": ["sport", "nyheder", "sport"],
-        "published_time": pd.to_datetime(["2023-05-18"] * 3),
-    }).to_parquet(tmp_path / "articles.parquet")  # fmt: skip
-    for split, labelled in (("train", True), ("validation", True), ("test", False)):
-        folder = tmp_path / split
-        folder.mkdir()
-        behaviors = pd.DataFrame({
-            "impression_id": [11, 12],
-            "article_id": [None, 3001.0],
-            "impression_time": pd.to_datetime(["1970-01-01 00:00:10", "1970-01-01 00:00:20"]),
-            "article_ids_inview": [[3002, 3001], [3003, 3001]],
-            "article_ids_clicked": [[3001], [3003]],
-            "user_id": [7, 8],
-        })  # fmt: skip
-        (behaviors if labelled else behaviors.drop(columns="article_ids_clicked")).to_parquet(
-            folder / "behaviors.parquet"
-        )
-        pd.DataFrame({
-            "user_id": [7], "impression_time_fixed": [[1, 2]], "article_id_fixed": [[3003, 99]],
-        }).to_parquet(folder / "history.parquet")  # fmt: skip
-    return tmp_path / "articles.parquet", {
-        "train": tmp_path / "train", "valid": tmp_path / "validation", "test": tmp_path / "test"
-    }  # fmt: skip
+def rows(path):
+    return [line.split("\t") for line in path.read_text(encoding="utf-8").split("\n")[1:-1]]
 
 
-def test_articles_impressions_and_histories_are_those_of_the_files(tmp_path):
-    summary = convert_ebnerd(tmp_path / "d", *write(tmp_path))
-    folder = tmp_path / "d"
-    assert rows(folder / "d.news")[1] == ["3002", "To", "", "krop to"]
-    assert rows(folder / "d.item")[0] == ["3001", "sport", ""]
-    expected = [["11", "7", "10", "3003", "3002 3001", "0 1"], ["12", "8", "20", "", "3003 3001", "1 0"]]
-    assert rows(folder / "d.train.imp") == rows(folder / "d.valid.imp") == expected
-    assert rows(folder / "d.test.imp") == [[*row[:5], ""] for row in expected]
-    assert "clicks in histories on articles without text, left out: 3" in str(summary)
+def write(path, columns, types):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pa.table({n: pa.array(v, types.get(n)) for n, v in columns.items()}), path)
 
 
-def test_a_missing_file_is_named_and_nothing_is_written(tmp_path):
-    articles, splits = write(tmp_path)
-    (tmp_path / "validation" / "history.parquet").unlink()
-    with pytest.raises(InputError, match=r"validation/history.parquet: cannot be read"):
-        convert_ebnerd(tmp_path / "d", articles, splits)
-    assert not (tmp_path / "d").exists()
+TYPES = {
+    "article_id": pa.int32(),
+    "user_id": pa.uint32(),
+    "impression_id": pa.uint32(),
+    "impression_time": pa.timestamp("us"),
+    "article_ids_inview": pa.list_(pa.int32()),
+    "article_ids_clicked": pa.list_(pa.int32()),
+    "article_id_fixed": pa.list_(pa.int32()),
+    "impression_time_fixed": pa.list_(pa.timestamp("us")),
+}
+ARTICLES = {
+    "article_id": [3001, 3002, 3003],
+    "title": ["Ørsted\nstiger", "To", None],
+    "subtitle": ["Under", "", None],
+    "body": ["Krop", None, "Tom"],
+    "category_str": ["nyheder", "sport", "krimi"],
+    "premium": [False, True, False],
+}
+START = datetime(2023, 5, 21, 21, 6, 50)
+
+
+def at(hours):
+    return int(START.replace(tzinfo=timezone.utc).timestamp()) + 3600 * hours
+
+
+def split(place, first, clicked=True, history=((15, [3001, 3002]),)):
+    behaviors = {
+        "impression_id": [first, first + 1],
+        "article_id": [None, 3001.0],
+        "impression_time": [START + pd.Timedelta(hours=first), START + pd.Timedelta(hours=first + 1)],
+        "article_ids_inview": [[3003, 3001], [3002]],
+        "article_ids_clicked": [[3001], [3002]],
+        "user_id": [15, 4_000_000_000],
+    }
+    if not clicked:
+        del behaviors["article_ids_clicked"]
+    write(place / "behaviors.parquet", behaviors, TYPES)
+    users = {"user_id": [user for user, _ in history], "article_id_fixed": [items for _, items in history]}
+    write(place / "history.parquet", users | {"impression_time_fixed": [[START]] * len(history)}, TYPES)
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    write(tmp_path / "ebnerd_small" / "articles.parquet", ARTICLES, TYPES)
+    split(tmp_path / "ebnerd_small" / "train", 0)
+    split(tmp_path / "ebnerd_small" / "validation", 24)
+    return tmp_path / "ebnerd_small"
+
+
+def test_the_published_files_become_atomic_files(bundle, tmp_path):
+    convert_ebnerd(tmp_path / "d", bundle)
+    assert rows(tmp_path / "d" / "d.news") == [
+        ["3001", "Ørsted stiger", "Under", "Krop"],
+        ["3002", "To", "", ""],
+        ["3003", "", "", "Tom"],
+    ]
+    assert rows(tmp_path / "d" / "d.item") == [["3001", "nyheder", ""], ["3002", "sport", ""], ["3003", "krimi", ""]]
+    assert rows(tmp_path / "d" / "d.train.imp") == [
+        ["0", "15", str(at(0)), "3001 3002", "3003 3001", "0 1"],
+        ["1", "4000000000", str(at(1)), "", "3002", "1"],
+    ]
+    assert rows(tmp_path / "d" / "d.valid.imp")[0][:4] == ["24", "15", str(at(24)), "3001 3002"]
+    assert rows(tmp_path / "d" / "d.inter") == [
+        ["15", "3001", str(at(0) - 2)],
+        ["15", "3002", str(at(0) - 1)],
+        ["4000000000", "3002", str(at(1))],
+    ]
+
+
+def test_the_test_set_has_no_clicks(bundle, tmp_path):
+    write(tmp_path / "ebnerd_testset" / "articles.parquet", ARTICLES, TYPES)
+    split(tmp_path / "ebnerd_testset" / "test", 48, clicked=False, history=((15, [3003]),))
+    convert_ebnerd(tmp_path / "d", bundle, tmp_path / "ebnerd_testset")
+    assert rows(tmp_path / "d" / "d.test.imp") == [
+        ["48", "15", str(at(48)), "3003", "3003 3001", ""],
+        ["49", "4000000000", str(at(49)), "", "3002", ""],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("history", "message"),
+    [
+        (((15, [3001, 9]),), r"history\.parquet:1: unknown news id in a history"),
+        (((15, [3001]), (15, [])), r"history\.parquet: a second history of user '15'"),
+    ],
+)
+def test_a_broken_history_is_refused(bundle, tmp_path, history, message):
+    split(bundle / "train", 0, history=history)
+    with pytest.raises(InputError, match=message):
+        convert_ebnerd(tmp_path / "d", bundle)
+
+
+def test_a_history_with_an_unknown_news_can_be_skipped(bundle, tmp_path):
+    split(bundle / "train", 0, history=((7, [9]), (15, [3002])))
+    summary = convert_ebnerd(tmp_path / "d", bundle, skip_bad=True)
+    assert rows(tmp_path / "d" / "d.train.imp")[0][3] == "3002"
+    assert any("unknown news id" in note and count == 1 for note, count in summary.notes.items())
+
+
+def test_a_missing_file_is_named(bundle, tmp_path):
+    (bundle / "validation" / "history.parquet").unlink()
+    with pytest.raises(InputError, match=r"validation: no history\.parquet"):
+        convert_ebnerd(tmp_path / "d", bundle)

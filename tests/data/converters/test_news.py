@@ -1,5 +1,6 @@
 import pytest
 
+from recbole_tinynews.data.converters.bad_rows import BadRows
 from recbole_tinynews.data.converters.mapping import NewsColumns
 from recbole_tinynews.data.converters.news import read_news
 from recbole_tinynews.data.converters.records import News
@@ -9,12 +10,12 @@ from recbole_tinynews.errors import InputError
 COLUMNS = NewsColumns(item_id=1, title=2, header=False)
 
 
-def read(tmp_path, *texts, **options):
+def read(tmp_path, *texts, skip=False, **options):
     files = []
     for number, text in enumerate(texts):
         files.append(TextFile(tmp_path / f"n{number}.tsv.x"))
         files[-1].path.write_text(text)
-    return read_news(files, COLUMNS, **options)
+    return read_news(files, COLUMNS, BadRows(skip), **options)
 
 
 def test_the_same_news_may_stand_in_several_files(tmp_path):
@@ -35,3 +36,15 @@ def test_a_prefix_keeps_ids_of_two_files_apart(tmp_path):
 def test_an_unusable_id_is_refused(tmp_path, item):
     with pytest.raises(InputError, match=r"n0\.tsv\.x:2: news id"):
         read(tmp_path, f"1\tA\n{item}\tB\n")
+
+
+def test_bad_rows_can_be_skipped_and_the_first_text_of_an_id_stays(tmp_path):
+    assert read(tmp_path, "1\tA\n1\tB\na b\tC\n2\tD\textra\n3\tE\n", skip=True) == {
+        "1": News("1", title="A"),
+        "3": News("3", title="E"),
+    }
+
+
+def test_a_table_without_a_usable_row_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no usable news"):
+        read(tmp_path, "a b\tC\n", skip=True)

@@ -1,13 +1,19 @@
-from recbole_tinynews.data.converters.records import Impression
+import numpy as np
+
+from recbole_tinynews.data.converters.records import Impressions
 from recbole_tinynews.data.converters.summary import SplitSummary, Summary
 
 
 def test_the_summary_counts_what_it_is_given():
     split = SplitSummary()
-    split.add(Impression("1", "u", 0.0, ["a", "b", "c"], ["a", "b"], ["1", "0"]).seen(""))
-    split.add(Impression("2", "u", 0.0, [], ["a", "b", "c"], ["0", "0", "0"]).seen(""))
-    split.add(Impression("3", "v", 0.0, ["a"], ["a"], ["1"]).seen(""))
-    split.add(Impression("4", "w", 0.0, [], ["a"], []).seen(""))
+    rows = [
+        ("1", "u", 0.0, [0, 1, 2], [0, 1], [1, 0]),
+        ("2", "u", 0.0, [], [0, 1, 2], [0, 0, 0]),
+        ("3", "v", 0.0, [0], [0], [1]),
+        ("4", "w", 0.0, [], [0], []),
+    ]
+    split.add(Impressions.from_rows(rows[:2]), np.array([0, 0]))
+    split.add(Impressions.from_rows(rows[2:]), np.array([3, 1]))
     # rows, users, candidates, clicks, mean history 4/4, longest, empty, without click, all clicked, unlabelled
     assert split.cells() == ["4", "3", "7", "2", "1.0", "3", "2", "1", "1", "1"]
 

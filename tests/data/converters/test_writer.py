@@ -1,13 +1,16 @@
 import pytest
 
-from recbole_tinynews.data.converters.records import Impression, News
+from recbole_tinynews.data.converters.records import Impressions, News
 from recbole_tinynews.data.converters.writer import write_dataset
 from recbole_tinynews.errors import InputError
 
-NEWS = [News("n1", "food", "", "A\ttab", "", "Two\nlines"), News("n2", '"odd', "s", '"Quote', "abstract", "")]
-TRAIN = Impression("i1", "u1", 1000.5, ["n1"], ["n1", "n2"], ["0", "1"])
-VALID = Impression("", "u2", 2000.0, ["n2"], ["n1", "n2"], ["1", "0"])
-TEST = Impression("i3", "u3", 3000.0, [], ["n1"])
+NEWS = {
+    "n1": News("n1", "food", "", "A\ttab", "", "Two\nlines"),
+    "n2": News("n2", '"odd', "s", '"Quote', "abstract", ""),
+}
+TRAIN = Impressions.from_rows([("i1", "u1", 1000.5, [0], [0, 1], [0, 1])])
+VALID = Impressions.from_rows([("", "u2", 2000.0, [1], [0, 1], [1, 0])])
+TEST = Impressions.from_rows([("i3", "u3", 3000.0, [], [0], [])])
 
 
 def files(folder):
@@ -33,7 +36,7 @@ def test_every_atomic_file_has_its_contract_form(tmp_path):
 
 
 def test_histories_that_repeat_the_log_stay_out_of_inter(tmp_path):
-    write_dataset(tmp_path / "d", NEWS, [("train", TRAIN), ("valid", VALID)], use_histories=False)
+    write_dataset(tmp_path / "d", NEWS, [("train", TRAIN), ("valid", VALID)], histories="none")
     assert files(tmp_path / "d")["d.inter"].splitlines()[1:] == ["u1\tn2\t1000.5"]
 
 
@@ -46,7 +49,7 @@ def test_an_error_half_way_leaves_the_old_dataset_as_it_was(tmp_path):
         raise InputError("broken", "log.tsv", 2)
 
     with pytest.raises(InputError, match=r"log\.tsv:2: broken"):
-        write_dataset(tmp_path / "d", [], breaks())
+        write_dataset(tmp_path / "d", NEWS, breaks())
     assert files(tmp_path / "d") == before
     assert list(tmp_path.iterdir()) == [tmp_path / "d"]
 
@@ -80,7 +83,7 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path):
 
 def test_news_that_repeat_another_are_counted_and_kept(tmp_path):
     texts = {"a": "text", "b": "text", "c": "else"}
-    news = [News(item, title="One", body=body) for item, body in texts.items()]
+    news = {item: News(item, title="One", body=body) for item, body in texts.items()}
     summary = write_dataset(tmp_path / "d", news)
-    assert summary.notes["news with title and text of another news, kept"] == 1
+    assert summary.notes["news with the texts of another news, kept"] == 1
     assert summary.news == 3

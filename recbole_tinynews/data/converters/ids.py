@@ -1,0 +1,92 @@
+"""Lists of ids: from text to numbers and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recbole_tinynews.data.ragged import Ragged
+
+__all__ = ["few_numbers", "joined", "numbers", "split_lists", "with_spaces"]
+
+_UNIT = "\x1f"  # ASCII's separator of units, which no text file holds between its ids
+
+
+def split_lists(column: pa.Array, separator: str = " ") -> tuple[pa.Array, np.ndarray]:
+    """Tokens of all rows, one after another, and how many each row has; empty tokens are none.
+
+    Parameters
+    ----------
+    column : pyarrow.Array of string or of lists of string
+        One list a row.
+    separator : str, default " "
+        Between the tokens of a text.
+
+    Examples
+    --------
+    >>> tokens, lengths = split_lists(pa.array(["a bc", "", " d  e"]))
+    >>> tokens.to_pylist(), lengths.tolist()
+    (['a', 'bc', 'd', 'e'], [2, 0, 2])
+    """
+    if pa.types.is_list(column.type):
+        tokens, lengths = column.flatten(), pc.list_value_length(column).to_numpy()
+    else:
+        if len(separator.encode()) > 1:
+            column, separator = pc.replace_substring(column, pattern=separator, replacement=_UNIT), _UNIT
+        # pc.split_pattern does the same and takes several times as long
+        offsets = np.frombuffer(column.buffers()[1], dtype=np.int32)[column.offset : column.offset + len(column) + 1]
+        text = memoryview(column.buffers()[2] or b"")[offsets[0] : offsets[-1]]
+        offsets = offsets - offsets[0]
+        places = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord(separator))
+        before = np.searchsorted(places, offsets)
+        lengths = np.diff(before) + 1
+        without = bytes(text).translate(None, separator.encode())
+        # there a token ends where one was, or where its row ends
+        ends = np.empty(len(places) + len(column), dtype=np.int32)
+        row_ends = np.cumsum(lengths) - 1
+        inside = np.ones(len(ends), dtype=bool)
+        inside[row_ends] = False
+        ends[inside] = places - np.arange(len(places))
+        ends[row_ends] = offsets[1:] - before[1:]
+        full = np.diff(ends, prepend=0) > 0
+        if not full.all():
+            lengths = np.bincount(np.repeat(np.arange(len(lengths)), lengths)[full], minlength=len(lengths))
+            ends = ends[full]
+        starts = np.concatenate([np.zeros(1, dtype=np.int32), ends])
+        tokens = pa.StringArray.from_buffers(len(ends), pa.py_buffer(starts), pa.py_buffer(without))
+    if separator != " " or pa.types.is_list(column.type):
+        tokens = pc.utf8_trim_whitespace(tokens)
+        full = pc.not_equal(tokens, "").to_numpy(zero_copy_only=False)
+        lengths = np.bincount(np.repeat(np.arange(len(lengths)), lengths)[full], minlength=len(lengths))
+        tokens = tokens.filter(pa.array(full))
+    return tokens, lengths
+
+
+def numbers(tokens: pa.Array, known: pa.Array) -> np.ndarray:
+    """Place of each token among the known ones, -1 where it is not among them; int32."""
+    return pc.fill_null(pc.index_in(tokens, value_set=known), -1).to_numpy()
+
+
+def few_numbers(tokens: pa.Array, known: Mapping[str, int]) -> np.ndarray:
+    """Number of each token, -1 where it has none; int32. Faster than `numbers` where few tokens are different."""
+    encoded = pc.dictionary_encode(tokens)
+    unique = encoded.dictionary.to_pylist()
+    found = np.fromiter((known.get(token, -1) for token in unique), dtype=np.int32, count=len(unique))
+    return found[encoded.indices.to_numpy()]
+
+
+def joined(rows: Ragged, names: pa.Array) -> pa.Array:
+    """Each row's names with a space between them, from names that bring theirs (`with_spaces`)."""
+    # pc.binary_join does the same a token at a time: here rows are views of the tokens' text
+    tokens = names.take(pa.array(rows.values))
+    offsets = np.frombuffer(tokens.buffers()[1], dtype=np.int32)[rows.offsets]
+    text = pa.StringArray.from_buffers(len(rows), pa.py_buffer(offsets), tokens.buffers()[2])
+    return pc.utf8_rtrim(text, characters=" ")
+
+
+def with_spaces(names: pa.Array) -> pa.Array:
+    """Names, each with a space behind it."""
+    return pc.binary_join_element_wise(names, " ", "")

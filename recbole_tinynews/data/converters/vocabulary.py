@@ -1,0 +1,40 @@
+"""Numbers for words, in the order in which they come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["Vocabulary"]
+
+
+class Vocabulary:
+    """Gives each word a number, from 0 on.
+
+    Examples
+    --------
+    >>> words = Vocabulary()
+    >>> words.codes(pa.array(["b", "a", "b"])).tolist(), words.codes(pa.array(["c", "a"])).tolist()
+    ([0, 1, 0], [2, 1])
+    """
+
+    def __init__(self) -> None:
+        self._codes: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def codes(self, words: pa.Array) -> np.ndarray:
+        """Number of each word; int32."""
+        encoded = pc.dictionary_encode(words)
+        unique = encoded.dictionary.to_pylist()
+        for word in unique:
+            if word not in self._codes:
+                self._codes[word] = len(self._codes)
+        codes = np.fromiter(map(self._codes.__getitem__, unique), dtype=np.int32, count=len(unique))
+        return codes[encoded.indices.to_numpy()]
+
+    def words(self) -> pa.Array:
+        """All words, by their number."""
+        return pa.array(self._codes, pa.string())
