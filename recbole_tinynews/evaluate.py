@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from recbole.data import create_dataset
 from tabulate import tabulate
 
 from recbole_tinynews.config import NewsConfig
@@ -16,6 +15,7 @@ from recbole_tinynews.data.prediction import read_prediction
 from recbole_tinynews.data.schema import SPLITS, atomic_file
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.evaluator import METRICS, mean_of, rate
+from recbole_tinynews.trainer.run_data import ids_of
 
 __all__ = ["evaluate", "main"]
 
@@ -28,10 +28,10 @@ def evaluate(prediction: str | Path, dataset: str, split: str, data_path: str = 
     Raises
     ------
     InputError
-        If the file belongs to other impressions, or none of them can be rated.
+        If the dataset cannot be read, the file belongs to other impressions, or none of them can be rated.
     """
     config = NewsConfig("Pop", dataset, config_dict={"data_path": data_path, "state": "ERROR"})
-    log = load_impressions(create_dataset(config), split)
+    log = load_impressions(ids_of(config), split)
     if log is None:
         raise InputError("expected the impressions to rate", path=atomic_file(config["data_path"], f"{split}.imp"))
     scores = read_prediction(prediction, log)

@@ -8,7 +8,6 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,7 +18,6 @@ from recbole.utils import init_logger, init_seed
 from recbole_tinynews import distributed
 from recbole_tinynews.config import NewsConfig
 from recbole_tinynews.data.impression_log import ImpressionLog
-from recbole_tinynews.data.schema import atomic_file
 from recbole_tinynews.data.words import load_categories
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.evaluator import diversity_metrics, rate_slices
@@ -27,7 +25,7 @@ from recbole_tinynews.model.plm_model import PLMModel
 from recbole_tinynews.pretrain import encoder_of
 from recbole_tinynews.registry import resolve_trainer
 from recbole_tinynews.trainer.impression_trainer import impression_trainer
-from recbole_tinynews.trainer.run_data import RunData, bound_to, load_data, uses_impressions
+from recbole_tinynews.trainer.run_data import RunData, bound_to, check_dataset, load_data, uses_impressions
 
 __all__ = ["main", "run"]
 
@@ -163,13 +161,7 @@ def _more_of_impressions(config: NewsConfig, data: RunData, trainer: Any) -> dic
 
 def _check_paths(config: NewsConfig) -> None:
     """Find out now what would only fail after hours."""
-    name, folder = config["dataset"], Path(config["data_path"])
-    if not folder.is_dir():
-        known = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
-        hint = "".join(f"; did you mean {close}?" for close in get_close_matches(name, known, n=1))
-        raise InputError(f"there is no dataset {name!r}: expected the folder {folder}{hint}")
-    if not config["benchmark_filename"] and not (path := atomic_file(folder, "inter")).exists():
-        raise InputError("expected this file in the dataset's folder", path=path)
+    check_dataset(config)
     for key in ("result_file", "impressions_file"):
         if config[key]:
             path = Path(config[key])

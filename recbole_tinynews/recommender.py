@@ -26,7 +26,7 @@ from recbole_tinynews.layers import load_tokenizer
 from recbole_tinynews.layers.loading import quiet_transformers
 from recbole_tinynews.model.news_model import NewsModel
 from recbole_tinynews.model.plm_model import PLMModel
-from recbole_tinynews.trainer.run_data import bound_to, load_data
+from recbole_tinynews.trainer.run_data import bound_to, load_dataset
 
 __all__ = ["Ranked", "Recommender"]
 
@@ -100,7 +100,7 @@ class Recommender:
         saved, recipe = _read(Path(checkpoint))
         known = merged({"show_progress": False, "state": "ERROR"}, recipe["settings"])
         config = NewsConfig(recipe["model"], recipe["dataset"], None, merged(known, settings), command_line)
-        dataset = load_data(config).dataset
+        dataset = load_dataset(config)
         model = config.model_class(config, dataset).to(config["device"])
         if bound_to(dataset, model) != recipe["bound_to"]:
             raise InputError("its dataset has changed: ids or texts are others than in training", path=checkpoint)

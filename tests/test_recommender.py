@@ -124,6 +124,15 @@ def test_other_texts_are_told_where_words_come_from_them_and_a_language_model_re
     assert recommender.titles[recommender.item_ids["n0"]].startswith("new ")
 
 
+@pytest.mark.parametrize("name", ["BPR", "FM", "LSTUR"])
+def test_a_checkpoint_is_loaded_without_reading_an_impression(texts, name):
+    checkpoint, _ = train(name, None)
+    before = Recommender.load(checkpoint).rank(["n1"], "u1")
+    (texts / "tiny.train.imp").unlink()
+    (texts / "tiny.valid.imp").write_text("no impressions")
+    assert Recommender.load(checkpoint).rank(["n1"], "u1") == before
+
+
 def test_the_encoder_is_saved_as_a_hugging_face_folder(texts, plm_folder):
     recommender = Recommender.load(train("PLMNR", plm_folder)[0])
     recommender.save_encoder("encoder")
@@ -162,6 +171,7 @@ def test_the_commands_print_what_was_asked_and_tell_mistakes_in_a_line(texts, ca
         (predict_main, ["--checkpoint=none.pth"], "none.pth: cannot be read"),
         (evaluate_main, ["none.zip", "--dataset=tiny"], "none.zip: cannot be read"),
         (evaluate_main, ["prediction.zip", "--dataset=tiny", "--split=valid"], "expected impression valid-0"),
+        (evaluate_main, ["prediction.zip", "--dataset=tinny"], "there is no dataset 'tinny'"),
     ):
         assert main(arguments) == 1
         assert message in capsys.readouterr().err

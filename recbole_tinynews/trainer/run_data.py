@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from logging import getLogger
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +31,7 @@ from recbole_tinynews.evaluator.metrics import evaluated
 from recbole_tinynews.model.news_model import NewsModel
 from recbole_tinynews.model.plm_model import PLMModel
 
-__all__ = ["RunData", "bound_to", "load_data", "uses_impressions"]
+__all__ = ["RunData", "bound_to", "check_dataset", "ids_of", "load_data", "load_dataset", "uses_impressions"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class RunData:
 
 
 def load_data(config: Config) -> RunData:
-    """Read a dataset.
+    """Read a dataset and its splits.
 
     With impressions, validation and test are these, and our models learn from those of the training split, with no
     click of ``D.inter`` in memory. Of RecBole's models, context-aware ones train on all candidates of
@@ -63,22 +67,67 @@ def load_data(config: Config) -> RunData:
     InputError
         If files and settings do not fit.
     """
-    try:
-        if config.impressions and uses_impressions(config) and (ids := id_dataset(config)) is not None:
-            return _impression_data(config, ids, ids.clicks)
+    if config.impressions and uses_impressions(config):
+        ids = ids_of(config)
+        return RunData(ids, _clicks(ids), _training_impressions(config, ids), *_splits_to_rate(config, ids))
+    with _recbole_told(config):
         dataset = create_dataset(config)
-        clicks = np.bincount(dataset.inter_feat[dataset.iid_field], minlength=dataset.item_num)
+        clicks = _clicks(dataset)
         if not config.impressions:
             loaders = data_preparation(config, dataset)
             return RunData(loaders[0]._dataset, clicks, *loaders)
-        if uses_impressions(config):
-            return _impression_data(config, dataset, clicks)
         train = _training_rows(config, dataset)
+    return RunData(train._dataset, clicks, train, *_splits_to_rate(config, dataset))
+
+
+def load_dataset(config: Config) -> Dataset | IdDataset:
+    """Read what a model is built with, and no impression.
+
+    Raises
+    ------
+    InputError
+        If files and settings do not fit.
+    """
+    if config.impressions and uses_impressions(config):
+        return ids_of(config)
+    with _recbole_told(config):
+        return create_dataset(config).build()[0]
+
+
+def ids_of(config: Config) -> Dataset | IdDataset:
+    """Read the ids of users and news, where it can be without the clicks.
+
+    Raises
+    ------
+    InputError
+        If files and settings do not fit.
+    """
+    with _recbole_told(config):
+        ids = id_dataset(config) if config.impressions else None
+        return create_dataset(config) if ids is None else ids
+
+
+def check_dataset(config: Config) -> None:
+    """Refuse a dataset that is not there; RecBole would look for it on the internet."""
+    name, folder = config["dataset"], Path(config["data_path"])
+    if not folder.is_dir():
+        known = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
+        hint = "".join(f"; did you mean {close}?" for close in get_close_matches(name, known, n=1))
+        raise InputError(f"there is no dataset {name!r}: expected the folder {folder}{hint}")
+    if not config["benchmark_filename"] and not (path := atomic_file(folder, "inter")).exists():
+        raise InputError("expected this file in the dataset's folder", path=path)
+
+
+@contextmanager
+def _recbole_told(config: Config) -> Iterator[None]:
+    """Let RecBole read a dataset that is there, and tell its ValueErrors as mistakes of the user."""
+    check_dataset(config)
+    try:
+        yield
     except InputError:
         raise
     except ValueError as error:  # how RecBole tells of files and settings that do not fit
         raise InputError(str(error), path=config["data_path"]) from error
-    return RunData(train._dataset, clicks, train, *_splits_to_rate(config, dataset))
 
 
 def bound_to(dataset: Dataset | IdDataset, model: AbstractRecommender) -> str | None:
@@ -96,10 +145,10 @@ def bound_to(dataset: Dataset | IdDataset, model: AbstractRecommender) -> str | 
     return digest.hexdigest()[:12]
 
 
-def _impression_data(config: Config, dataset: Dataset | IdDataset, clicks: np.ndarray) -> RunData:
-    """What a model gets that learns from impressions."""
-    valid, test = _splits_to_rate(config, dataset)
-    return RunData(dataset, clicks, _training_impressions(config, dataset), valid, test)
+def _clicks(dataset: Dataset | IdDataset) -> np.ndarray:
+    if isinstance(dataset, IdDataset):
+        return dataset.clicks
+    return np.bincount(dataset.inter_feat[dataset.iid_field], minlength=dataset.item_num)
 
 
 def _splits_to_rate(config: Config, dataset: Dataset | IdDataset) -> tuple[ImpressionLog | None, ImpressionLog | None]:
@@ -131,8 +180,7 @@ def _impressions_to_rate(dataset: Dataset | IdDataset, split: str) -> Impression
 
 def _training_rows(config: Config, dataset: Dataset) -> Any:
     """RecBole's training loader."""
-    log = load_impressions(dataset, "train")
-    if config["MODEL_TYPE"] == ModelType.CONTEXT and log is not None:
+    if config["MODEL_TYPE"] == ModelType.CONTEXT and (log := load_impressions(dataset, "train")) is not None:
         _learn_from_shown(dataset, log.labelled())
         config["train_neg_sample_args"] = {**config["train_neg_sample_args"], "distribution": "none"}
     rows = dataset.build()[0]

@@ -73,6 +73,11 @@ def test_negatives_come_from_the_impression_where_the_settings_say_so(tiny, name
     assert met > 0
 
 
+def test_a_model_that_learns_from_clicks_does_not_read_the_training_impressions(tiny):
+    (tiny / "tiny.train.imp").write_text("no impressions")
+    assert len(epoch(load("BPR"))) == 72  # 12 users, six clicks each
+
+
 def test_only_two_sources_of_negatives_are_known(tiny):
     with pytest.raises(InputError, match="negatives must be catalogue or impression, not 'shown'"):
         NewsConfig("BPR", "tiny", config_dict={"negatives": "shown"})
