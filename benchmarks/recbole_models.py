@@ -28,14 +28,11 @@ from recbole_tinynews.registry import OUR_MODELS, model_names
 FAMILIES = ("general", "sequential", "context_aware")  # knowledge-aware ones need a knowledge graph
 
 
-def families() -> dict[str, list[str]]:
-    """Names of RecBole's models, by family."""
-    found: dict[str, list[str]] = {family: [] for family in FAMILIES}
-    for name, module in model_names().items():
-        family = module.split(".")[2].removesuffix("_recommender")
-        if family in found and name not in OUR_MODELS:
-            found[family].append(name)
-    return {family: sorted(names) for family, names in found.items()}
+def recbole_models() -> list[tuple[str, str]]:
+    """Family and name of each of RecBole's models, family by family."""
+    found = [(module.split(".")[2].removesuffix("_recommender"), name) for name, module in model_names().items()]
+    theirs = [(family, name) for family, name in found if family in FAMILIES and name not in OUR_MODELS]
+    return sorted(theirs, key=lambda pair: (FAMILIES.index(pair[0]), pair[1]))
 
 
 def try_model(name: str, options: argparse.Namespace, scratch: Path) -> tuple[str, dict[str, float], float]:
@@ -81,10 +78,9 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=900, help="seconds that a model may take")
     parser.add_argument("--output", type=Path, default=Path("results"), help="folder of the table")
     options, options.settings = parser.parse_known_args()
-    rows, by_family = [], families()
+    rows = []
     with tempfile.TemporaryDirectory() as scratch:
-        for name in tqdm([name for names in by_family.values() for name in names]):
-            family = next(family for family, names in by_family.items() if name in names)
+        for family, name in tqdm(recbole_models()):
             state, metrics, seconds = try_model(name, options, Path(scratch))
             values = [f"{metrics[metric]:.4f}" if metric in metrics else "" for metric in METRICS]
             try:

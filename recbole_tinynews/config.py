@@ -91,7 +91,7 @@ class NewsConfig(Config):
     def recipe(self) -> dict[str, Any]:
         """What makes this config again, as plain values: ``model``, ``dataset`` and the user's ``settings``.
 
-        ``bound_to`` says which dataset a model was trained on, where it can do without no part of it.
+        ``bound_to`` tells the dataset of a model that fits no other one.
         """
         settings = {key: value for key, value in self.external_config_dict.items() if key not in _UNLISTED}
         if self["plm"]:

@@ -30,6 +30,7 @@ from recbole_tinynews.data.schema import (
     atomic_file,
 )
 from recbole_tinynews.errors import InputError
+from recbole_tinynews.files import replacing
 
 __all__ = ["inspect", "main"]
 
@@ -266,7 +267,8 @@ def _draw(data: Dataset, titles: np.ndarray, unit: str, path: Path) -> None:
     for panel in axes:
         panel.spines[["top", "right"]].set_visible(False)
     try:
-        figure.savefig(path)
+        with replacing(path) as part:
+            figure.savefig(part)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be written ({error})", path) from error
 

@@ -21,6 +21,7 @@ from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.words import load_categories
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.evaluator import diversity_metrics, rate_slices
+from recbole_tinynews.files import replacing
 from recbole_tinynews.model.plm_model import PLMModel
 from recbole_tinynews.pretrain import encoder_of
 from recbole_tinynews.registry import resolve_trainer
@@ -204,15 +205,13 @@ def _plain(result: Mapping[str, Any] | None) -> dict[str, float] | None:
 
 
 def _write(result: Mapping[str, Any], path: Path) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 def _write_values(log: ImpressionLog, values: Mapping[str, np.ndarray], path: Path) -> None:
-    part = path.with_name(f"{path.name}.part.npz")
-    np.savez(part, impression_id=np.asarray(log.impression_ids), **values)  # type: ignore[arg-type]
-    part.replace(path)
+    with replacing(path) as part, part.open("wb") as file:  # to a name without .npz savez would add it
+        np.savez(file, impression_id=np.asarray(log.impression_ids), **values)  # type: ignore[arg-type]
 
 
 def _table(result: Mapping[str, Any]) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pickle
 import warnings
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from pandas.api.typing import SeriesGroupBy
 from recbole.model.abstract_recommender import AbstractRecommender
 from safetensors.torch import save_file
 
@@ -175,12 +177,17 @@ class Recommender:
 
     def clicks_of(self, user: str) -> np.ndarray:
         """Numbers of the news that a user has clicked in ``D.inter``, oldest first."""
+        rows = self._clicks.indices.get(user, np.empty(0, dtype=np.int64))
+        return self._numbers(self._clicks.obj.iloc[rows])
+
+    @cached_property
+    def _clicks(self) -> SeriesGroupBy:
+        """News in ``D.inter`` by user, each user's oldest first."""
         path = atomic_file(self.config["data_path"], "inter")
         rows = pd.read_csv(path, sep="\t", dtype=str).rename(columns=lambda name: name.split(":")[0])
-        rows = rows[rows[self.dataset.uid_field] == user]
         if self.dataset.time_field in rows:
             rows = rows.sort_values(self.dataset.time_field, key=pd.to_numeric, kind="stable")
-        return self._numbers(rows[self.dataset.iid_field])
+        return rows.groupby(self.dataset.uid_field, sort=False)[self.dataset.iid_field]
 
     def save_encoder(self, folder: str | Path) -> None:
         """Save the encoder of a language-model recommender as a Hugging Face folder, for use without this package.

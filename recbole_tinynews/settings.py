@@ -22,12 +22,14 @@ _LEAST_WHOLE = {
     **dict.fromkeys(("layers", "teacher_layers", "student_layers", "num_teachers", "num_post_trained", "nproc"), 1),
     "matched_layers": 0,
     **dict.fromkeys(("news_dim", "query_dim", "history_length", "num_negatives", "train_batch_size", "max_tokens"), 1),
+    **dict.fromkeys(("heads", "head_dim", "filters", "window", "vocabulary", "word_dim", "category_dim"), 1),
     **dict.fromkeys(("title_length", "body_length"), 3),  # [CLS], a word piece, [SEP]
 }
 _NOT_NEGATIVE = (
-    "learning_rate", "plm_learning_rate", "dropout", "frozen_cache_gb", "frozen_disk_gb", "save_seconds",
+    "learning_rate", "plm_learning_rate", "frozen_cache_gb", "frozen_disk_gb", "save_seconds",
     "distill_weight", "embedding_weight", "layer_weight", "target_weight", "momentum",
 )  # fmt: skip
+_SHARE = ("user_dropout", "dropout")
 _POSITIVE = ("temperature", "memory_gb")
 _ONE_OF = {
     "pretraining": ("none", "mlm", "matching"),
@@ -71,6 +73,8 @@ def _check(settings: Mapping[str, Any], prefix: str = "") -> None:
             raise InputError(f"{name} must be a number, 0 or more, not {value!r}")
         elif key in _ONE_OF and value not in _ONE_OF[key]:
             raise InputError(f"{name} must be one of {', '.join(_ONE_OF[key])}, not {value!r}")
+        elif key in _SHARE and not (_is_number(value) and 0 <= value < 1):
+            raise InputError(f"{name} must be a number from 0 to below 1, not {value!r}")
         elif key in _POSITIVE and not (_is_number(value) and value > 0):
             raise InputError(f"{name} must be a number above 0, not {value!r}")
 

@@ -78,9 +78,12 @@ def test_a_stage_takes_its_own_settings_and_those_of_the_run():
     assert config.remarks == ["unknown setting 'stage2.temprature': did you mean 'stage2.temperature'?"]
 
 
-@pytest.mark.parametrize("key", ["stage1.seed", "stage2.dropout", "teacher.title_length", "teacher.history_length"])
-def test_a_setting_that_a_stage_cannot_have_of_its_own_is_told(key):
-    assert config_of("TinyNewsRec", line=[f"--{key}=4"]).remarks[0].startswith(f"unknown setting {key!r}")
+@pytest.mark.parametrize(
+    "argument", ["stage1.seed=4", "stage2.dropout=0.4", "teacher.title_length=4", "teacher.history_length=4"]
+)
+def test_a_setting_that_a_stage_cannot_have_of_its_own_is_told(argument):
+    remarks = config_of("TinyNewsRec", line=[f"--{argument}"]).remarks
+    assert remarks[0].startswith(f"unknown setting {argument.split('=')[0]!r}")
 
 
 def test_recbole_s_training_settings_that_our_stages_do_without_are_told():
@@ -103,7 +106,8 @@ def test_recbole_s_training_settings_that_our_stages_do_without_are_told():
         ("epochs=2.5", "epochs must be"),
         ("trained_layers=-1", "trained_layers must be"),
         ("stage1.temperature=0", "stage1.temperature must be a number above 0"),
-        ("dropout=-0.1", "dropout must be a number, 0 or more"),
+        ("dropout=-0.1", "dropout must be a number from 0 to below 1"),
+        ("dropout=1", "dropout must be a number from 0 to below 1"),
         ("valid_metric=None", "valid_metric must be one of"),
         ("valid_metric=NDCG@7", "valid_metric must be one of"),
     ],
@@ -111,6 +115,20 @@ def test_recbole_s_training_settings_that_our_stages_do_without_are_told():
 def test_a_value_that_would_fail_later_is_refused_at_once(argument, message):
     with pytest.raises(InputError, match=message):
         config_of("TinyNewsRec", line=[f"--{argument}"])
+
+
+@pytest.mark.parametrize(
+    "argument", ["heads=0", "head_dim=0", "filters=0", "window=0", "vocabulary=0", "word_dim=0", "category_dim=-1"]
+)
+def test_sizes_of_the_models_over_words_are_one_or_more(argument):
+    model = "NRMS" if "head" in argument else "LSTUR"
+    with pytest.raises(InputError, match=f"{argument.split('=')[0]} must be a whole number, 1 or more"):
+        config_of(model, line=[f"--{argument}"])
+
+
+def test_not_all_of_a_user_can_be_left_out():
+    with pytest.raises(InputError, match="user_dropout must be a number from 0 to below 1, not 1"):
+        config_of("LSTUR", line=["--user_dropout=1"])
 
 
 def test_settings_of_our_models_in_a_shared_file_leave_recbole_s_alone():

@@ -68,6 +68,22 @@ def test_ranking_one_user_gives_the_scores_of_the_impression(texts, plm_folder, 
         np.testing.assert_allclose([news.score for news in ranked], [score for score, _ in expected], atol=1e-5)
 
 
+def test_clicks_are_read_once_and_are_each_users_own_in_order_of_time(texts):
+    (texts / "tiny.inter").write_text(
+        "user_id:token\titem_id:token\ttimestamp:float\n"
+        "u1\tn1\t20\nu2\tn2\t5\nu1\tn3\t9\nu1\tn2\t100\nu2\tn1\t30\n"
+    )
+    recommender = Recommender.load(train("BPR", None)[0])
+    (texts / "tiny.inter").rename(texts / "kept")
+    with pytest.raises(FileNotFoundError):
+        recommender.clicks_of("u1")
+    (texts / "kept").rename(texts / "tiny.inter")
+    names = {user: recommender.names[recommender.clicks_of(user)].tolist() for user in ("u1", "u2", "u9")}
+    assert names == {"u1": ["n3", "n1", "n2"], "u2": ["n2", "n1"], "u9": []}
+    (texts / "tiny.inter").unlink()
+    assert recommender.names[recommender.clicks_of("u2")].tolist() == ["n2", "n1"]
+
+
 def test_without_candidates_all_news_but_those_clicked_are_ranked_and_titles_are_shown(texts, plm_folder):
     recommender = Recommender.load(train("PLMNR", plm_folder)[0])
     clicked = [line.split("\t") for line in (texts / "tiny.inter").read_text().splitlines()[1:]]

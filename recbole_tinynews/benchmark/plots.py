@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from recbole_tinynews.benchmark.plan import Plan
 from recbole_tinynews.benchmark.records import Measured, Speed
 from recbole_tinynews.benchmark.statistics import Summary, summarise
+from recbole_tinynews.files import replacing
 
 __all__ = ["draw", "draw_speed"]
 
@@ -120,7 +121,7 @@ def _percents(summaries: Sequence[Summary]) -> tuple[list[float], list[float]]:
 def _save(figure: Figure, stem: Path) -> list[Path]:
     paths = []
     for suffix in ("png", "svg"):
-        part = stem.with_name(f".{stem.name}.{suffix}")
-        figure.savefig(part, format=suffix, dpi=200)
-        paths.append(part.replace(stem.with_name(f"{stem.name}.{suffix}")))
+        paths.append(stem.with_name(f"{stem.name}.{suffix}"))
+        with replacing(paths[-1]) as part:
+            figure.savefig(part, dpi=200)
     return paths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from recbole_tinynews.benchmark.plots import draw, draw_speed
 from recbole_tinynews.benchmark.records import Measured, Speed
 from recbole_tinynews.benchmark.statistics import Comparison, compare, summarise
 from recbole_tinynews.evaluator import METRICS
+from recbole_tinynews.files import replacing
 
 __all__ = ["write_report", "write_speed_report"]
 
@@ -204,17 +205,16 @@ def _write(
     for plot in plots:
         data = base64.b64encode(plot.read_bytes()).decode()
         html = html.replace(f'src="{plot.name}"', f'src="data:image/png;base64,{data}"')
-    _put(folder / "report.html", lambda path: path.write_text(_PAGE.format(title=plan.title, body=html), "utf-8"))
-    _put(folder / "report.csv", lambda path: pd.DataFrame(numbers).to_csv(path, index=False))
-    numbers_text = json.dumps(content, indent=1, ensure_ascii=False)
-    _put(folder / "report.json", lambda path: path.write_text(numbers_text, "utf-8"))
-    return _put(folder / "report.md", lambda path: path.write_text(text, "utf-8"))
-
-
-def _put(path: Path, write: Callable[[Path], object]) -> Path:
-    part = path.with_name(path.name + ".part")
-    write(part)
-    return part.replace(path)
+    forms = {
+        "html": _PAGE.format(title=plan.title, body=html),
+        "csv": pd.DataFrame(numbers).to_csv(index=False),
+        "json": json.dumps(content, indent=1, ensure_ascii=False),
+        "md": text,
+    }
+    for suffix, content_of_file in forms.items():
+        with replacing(folder / f"report.{suffix}") as part:
+            part.write_text(content_of_file, encoding="utf-8")
+    return folder / "report.md"
 
 
 _PAGE = """<!doctype html>

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from pyarrow import csv
 from recbole_tinynews.data.converters.records import RESERVED
 from recbole_tinynews.data.dataset import CACHE_FOLDER
 from recbole_tinynews.data.schema import atomic_file
+from recbole_tinynews.files import replacing
 
 __all__ = ["IdDataset", "id_dataset"]
 
@@ -94,9 +94,8 @@ def id_dataset(config: Any) -> IdDataset | None:
         cache.parent.mkdir(parents=True, exist_ok=True)
         for old in cache.parent.glob("ids-*.npz"):
             old.unlink(missing_ok=True)
-        part = cache.with_suffix(f".{os.getpid()}.part.npz")
-        np.savez(part, users=found[0], items=found[1], clicks=found[2])
-        part.replace(cache)
+        with replacing(cache) as part:
+            np.savez(part, users=found[0], items=found[1], clicks=found[2])
     stored = np.load(cache)
     return IdDataset(config, stored["users"], stored["items"], stored["clicks"])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from recbole_tinynews.data.ragged import Ragged
 from recbole_tinynews.data.schema import CORPUS_COLUMNS, Columns, atomic_file
 from recbole_tinynews.errors import InputError
+from recbole_tinynews.files import replacing
 
 __all__ = ["NewsTable", "tokenize"]
 
@@ -137,9 +137,8 @@ def tokenize(
     tokens = Ragged.from_rows(rows)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(f".{os.getpid()}.part.npz")
-        np.savez(part, values=tokens.values, offsets=tokens.offsets)
-        part.replace(file)
+        with replacing(file) as part:
+            np.savez(part, values=tokens.values, offsets=tokens.offsets)
     return tokens
 
 

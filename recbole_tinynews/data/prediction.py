@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from tqdm.auto import tqdm
 
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.errors import InputError
+from recbole_tinynews.files import replacing
 
 __all__ = ["read_prediction", "write_prediction"]
 
@@ -39,14 +41,13 @@ def write_prediction(path: str | Path, log: ImpressionLog, scores: np.ndarray) -
     first = np.maximum.accumulate(np.where(tied, 0, place))  # of those with the same score
     ranks = np.empty(len(order), dtype=np.int64)
     ranks[order] = first - offsets[row_of] + 1
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    archive = zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED)
-    with archive, archive.open(_FILE, "w", force_zip64=True) as file:
+    with ExitStack() as stack:
+        part = stack.enter_context(replacing(Path(path)))
+        archive = stack.enter_context(zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED))
+        file = stack.enter_context(archive.open(_FILE, "w", force_zip64=True))
         for row, name in enumerate(tqdm(log.impression_ids, desc="writing", leave=False)):
             of_row = ranks[offsets[row] : offsets[row + 1]].tolist()
             file.write(f"{name} {json.dumps(of_row, separators=(',', ':'))}\n".encode())
-    part.replace(path)
 
 
 def read_prediction(path: str | Path, log: ImpressionLog) -> np.ndarray:

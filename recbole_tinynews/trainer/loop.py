@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from recbole_tinynews import distributed
 from recbole_tinynews.errors import InputError
+from recbole_tinynews.files import replacing
 
 __all__ = ["RUNNING", "Loader", "LoopSettings", "Task", "save_atomically", "train"]
 
@@ -242,9 +243,8 @@ def _load(path: Path) -> dict[str, Any] | None:
 
 def save_atomically(state: dict, path: Path) -> None:
     """Save tensors and plain values such that the file is either whole or not there."""
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
+    with replacing(path) as part:
+        torch.save(state, part)
 
 
 def _optimizer(task: Task, settings: LoopSettings) -> torch.optim.Optimizer:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from recbole_tinynews import distributed
+from recbole_tinynews.files import replacing
 from recbole_tinynews.layers import ClickModel
 from recbole_tinynews.trainer.loop import RUNNING, Metrics, save_atomically
 
@@ -135,9 +136,8 @@ class StageStore:
 
 
 def _write_json(report: Mapping[str, Any], folder: Path) -> None:
-    part = folder / "stage.part"
-    part.write_text(json.dumps(report, default=str, indent=1), encoding="utf-8")
-    part.replace(folder / "stage.json")
+    with replacing(folder / "stage.json") as part:
+        part.write_text(json.dumps(report, default=str, indent=1), encoding="utf-8")
 
 
 def checksum(weights: Mapping[str, torch.Tensor]) -> str:

@@ -61,6 +61,8 @@ def _search(given: argparse.Namespace, settings: list[str], output: Path) -> tup
     checkpoints = {"checkpoint_dir": str(output / "checkpoints")}
     config = NewsConfig(given.model, given.dataset, given.config_files.split(), checkpoints, settings)
     metric = config["valid_metric"].lower()
+    if not config["valid_metric_bigger"]:
+        raise InputError(f"a search looks for the highest score; of {metric} less is better: set another valid_metric")
     known = set(config.internal_config_dict)
     if unknown := [name for name in space if name.split(".")[0] not in known]:
         raise InputError(f"{given.model} has no setting {unknown[0]!r}", path=file)

@@ -12,6 +12,7 @@ import yaml
 from plotly.subplots import make_subplots
 
 from recbole_tinynews.config import merged, nested
+from recbole_tinynews.files import replacing
 from recbole_tinynews.tuning.trials import Trial
 
 __all__ = ["write_best", "write_page"]
@@ -22,7 +23,8 @@ def write_best(trial: Trial, recipe: Mapping[str, Any], metric: str, path: Path)
     settings = merged(recipe["settings"], nested(trial.settings))
     content = {"model": recipe["model"], "dataset": recipe["dataset"], **settings}
     head = f"# The best of a search: trial {trial.number}, validation {metric} {trial.score:.4f}.\n"
-    path.write_text(head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    with replacing(path) as part:
+        part.write_text(head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def write_page(trials: Sequence[Trial], metric: str, title: str, path: Path) -> None:
@@ -42,4 +44,5 @@ def write_page(trials: Sequence[Trial], metric: str, title: str, path: Path) -> 
     figure.update_layout(
         title=title, showlegend=False, template="plotly_white", height=320 * (len(names) + 1), width=900
     )
-    figure.write_html(path, include_plotlyjs=True)
+    with replacing(path) as part:
+        figure.write_html(part, include_plotlyjs=True)

@@ -60,9 +60,11 @@ class TrialLog:
     def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
         self.path = path
         self.trials: dict[int, Trial] = {}
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        whole = text[: text.rfind("\n") + 1]  # a kill may have cut the last line
-        for line in whole.splitlines():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        text = path.read_bytes()
+        whole = text.rfind(b"\n") + 1  # a kill may have cut the last line
+        for line in text[:whole].splitlines():
             content = json.loads(line)
             if "about" in content:
                 if content["about"] != json.loads(json.dumps(about)):
@@ -70,8 +72,7 @@ class TrialLog:
             else:
                 trial = Trial(**content)
                 self.trials[trial.number] = trial
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(whole, encoding="utf-8")
+        os.truncate(path, whole)
         if not whole:
             self._append({"about": about})
 
@@ -126,7 +127,10 @@ def run_trial(trial: Trial, arguments: Sequence[str], metric: str, folder: Path,
             Path(line.removeprefix("checkpoint: ")).unlink(missing_ok=True)
     if code == 0:
         trial.result = json.loads(result.read_text(encoding="utf-8"))
-        trial.score = trial.result["best_valid_result"][metric]
+        if trial.result["best_valid_result"] is None:
+            trial.error = "it was not validated: without a validation split or epochs there is no score"
+        else:
+            trial.score = trial.result["best_valid_result"][metric]
     else:
         told = [line for line in lines if line.strip()]
         trial.error = told[-1].removeprefix("error: ") if told else f"exit code {code}"

@@ -14,7 +14,7 @@ from recbole_tinynews.tuning import search as search_module
 from recbole_tinynews.tuning.__main__ import main
 from recbole_tinynews.tuning.search import Search
 from recbole_tinynews.tuning.space import read_space
-from recbole_tinynews.tuning.trials import Trial, TrialLog
+from recbole_tinynews.tuning.trials import Trial, TrialLog, run_trial
 from tests.plm_fixtures import TINYNEWSREC_SETTINGS
 
 
@@ -144,6 +144,13 @@ def test_the_command_shares_stages_among_trials_and_its_best_file_gives_the_best
     page = Path("out/trials.html").read_text()
     assert "stage2.temperature" in page
     assert not re.search(r'<(script|link|img)[^>]+(src|href)="http', page)
+
+
+def test_a_run_that_was_not_validated_is_a_failed_trial(tiny, tmp_path):
+    trial = Trial(0, {}, {"epochs": 0})
+    run_trial(trial, ["--model=BPR", "--dataset=tiny", "--use_gpu=False"], "auc", tmp_path / "t", 1)
+    assert trial.score is None
+    assert "not validated" in trial.error
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,8 @@ def _end_of_rows(text: bytes, quoted: bool) -> int:
 def _fault(text: bytes) -> tuple[str, str] | None:
     if b"\0" in text:
         return "NUL byte", "holds a NUL byte: not a UTF-8 text file, or damaged"
+    if text.isascii():  # much faster than to decode
+        return None
     try:
         text.decode()
     except UnicodeDecodeError as error:

@@ -28,11 +28,9 @@ class Vocabulary:
     def codes(self, words: pa.Array) -> np.ndarray:
         """Number of each word; int32."""
         encoded = pc.dictionary_encode(words)
-        unique = encoded.dictionary.to_pylist()
-        for word in unique:
-            if word not in self._codes:
-                self._codes[word] = len(self._codes)
-        codes = np.fromiter(map(self._codes.__getitem__, unique), dtype=np.int32, count=len(unique))
+        known = self._codes
+        unique = (known.setdefault(word, len(known)) for word in encoded.dictionary.to_pylist())
+        codes = np.fromiter(unique, dtype=np.int32, count=len(encoded.dictionary))
         return codes[encoded.indices.to_numpy()]
 
     def words(self) -> pa.Array:
