@@ -65,7 +65,10 @@ class PLM(nn.Module):
         if num_layers is None:
             num_layers = depth
         if not 1 <= num_layers <= depth:
-            raise InputError(f"the pre-trained encoder has {depth} layers, {num_layers} were asked for")
+            raise InputError(
+                f"the pre-trained encoder has {depth} layers, {num_layers} were asked for: set layers, teacher_layers "
+                f"or student_layers to {depth} or less"
+            )
         del self.layers[num_layers:]
         model.config.num_hidden_layers = num_layers
         self.num_frozen = 0
