@@ -180,6 +180,9 @@ class Table:
                 column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, check_utf8=False
             ),
         ).combine_chunks()
+        if table.num_rows + len(broken) != len(lines):  # a quote inside a cell opens none for the reader of cells
+            odd = next(row for row, line in enumerate(block.split(b"\n")) if line.count(b'"') % 2)
+            raise InputError("broken quoting: a cell that holds a quote must itself be quoted", self.file, number + odd)
         for row, found in sorted(broken.items()):
             if not blank[row]:
                 message = f"expected {width} columns, found {found}"
@@ -229,13 +232,14 @@ class Table:
             wanted = list(dict.fromkeys(top_name(column, names) for column in columns if column is not None))
             number = 1
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
+                batch.validate(full=True)  # texts may be no UTF-8
                 lines = np.arange(number, number + len(batch))
                 yield Rows(lines, [None if c is None else as_text(field(batch, c)) for c in columns])
                 number += len(batch)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno:  # arrow's own have none
+                raise InputError(f"cannot be read ({error.strerror})", self.file) from error
             raise InputError(f"not a Parquet file, or damaged ({' '.join(str(error).split())})", self.file) from error
-        except OSError as error:
-            raise InputError(f"cannot be read ({error.strerror or error})", self.file) from error
 
 
 def _lines(block: bytes, number: int, quoted: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -30,6 +30,15 @@ def row(old, new):
     return LOG + BAD_ROW.replace(old, new)
 
 
+def damaged_parquet():
+    frame = pd.DataFrame({name: ["x"] for name in ("imp", "user", "time", "past", "shown")})
+    whole = bytearray(frame.to_parquet())
+    whole[4:24] = b"\xff" * 20  # the first page's header
+    return bytes(whole)
+
+
+DAMAGED = damaged_parquet()
+
 # what is wrong, files that are damaged, part of the one line, and whether --skip-bad can leave it out
 CASES = {
     "wrong number of columns": ({"log.csv": LOG + "i9,u9,15,n1\n"}, "log.csv:5: expected 5 columns, found 4", True),
@@ -61,6 +70,8 @@ CASES = {
     "column missing in Parquet": ({"log.parquet": None}, "log.parquet: no column 'time'", False),
     "no Parquet": ({"log.parquet": LOG}, "log.parquet: not a Parquet file, or damaged", False),
     "open quote": ({"log.csv": row("u9", '"u9')}, "log.csv:5: broken quoting: a quote is not closed", False),
+    "quote inside a cell": ({"log.csv": row("u9", 'u"9') + LOG.split("\n", 1)[1]}, "log.csv:5: broken quoting", False),
+    "damaged Parquet": ({"log.parquet": DAMAGED}, "log.parquet: not a Parquet file, or damaged", False),
     "truncated gzip": ({"log.csv.gz": gzip.compress(LOG.encode())[:-12]}, "log.csv.gz:", False),
     "no gzip": ({"log.csv.gz": LOG}, "log.csv.gz:1: the compressed file is damaged or cut off", False),
     "missing file": ({"log.csv": None}, "log.csv: cannot be read", False),

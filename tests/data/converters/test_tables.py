@@ -114,6 +114,13 @@ def test_a_dotted_name_leads_into_an_object(tmp_path):
     assert [cells for _, cells in rows(Table(TextFile(tmp_path / "t.parquet")), columns)] == expected
 
 
+def test_texts_of_parquet_that_are_no_utf8_are_told(tmp_path):
+    texts = pa.StringArray.from_buffers(1, pa.py_buffer(bytes(4) + b"\2\0\0\0"), pa.py_buffer(b"\xa72"))
+    parquet.write_table(pa.table({"a": texts}), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=r"t\.parquet: not a Parquet file, or damaged .*UTF8"):
+        rows(Table(TextFile(tmp_path / "t.parquet")), ["a"])
+
+
 @pytest.mark.parametrize("name", ["users.id", "user.name", "user.id.more"])
 def test_a_dotted_name_that_leads_nowhere_is_told(tmp_path, name):
     parquet.write_table(pa.table({"user": [{"id": "u1"}]}), tmp_path / "t.parquet")
