@@ -236,7 +236,7 @@ class Table:
                 lines = np.arange(number, number + len(batch))
                 yield Rows(lines, [None if c is None else as_text(field(batch, c)) for c in columns])
                 number += len(batch)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             if isinstance(error, OSError) and error.errno:  # arrow's own have none
                 raise InputError(f"cannot be read ({error.strerror})", self.file) from error
             raise InputError(f"not a Parquet file, or damaged ({' '.join(str(error).split())})", self.file) from error

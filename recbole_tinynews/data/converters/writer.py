@@ -19,7 +19,6 @@ from recbole_tinynews.data.converters.ids import joined, with_spaces
 from recbole_tinynews.data.converters.records import Impressions, News, clean
 from recbole_tinynews.data.converters.summary import SplitSummary, Summary
 from recbole_tinynews.data.converters.vocabulary import Vocabulary
-from recbole_tinynews.data.ragged import Ragged
 from recbole_tinynews.data.schema import (
     CORPUS_COLUMNS,
     IMPRESSION_HEADER,
@@ -163,12 +162,18 @@ def _write_news(folder: Path, news: Iterable[News], summary: Summary) -> None:
 
 def _write_impressions(stream: BinaryIO, batch: Impressions, names: pa.Array, row: int) -> None:
     ids = pa.array(np.arange(row + 1, row + 1 + len(batch))).cast(pa.string()) if batch.ids is None else batch.ids
-    labels = Ragged((batch.labels == 1).astype(np.int8), batch.candidates.offsets)
-    marks = joined(labels, with_spaces(pa.array(["0", "1"])))
-    if not batch.labelled.all():
-        marks = pc.if_else(pa.array(batch.labelled), marks, "")
-    lists = [joined(batch.history, names), joined(batch.candidates, names), marks]
+    lists = [joined(batch.history, names), joined(batch.candidates, names), _labels(batch)]
     _write_table(stream, [ids, batch.users, _seconds(batch.times), *lists])
+
+
+def _labels(batch: Impressions) -> pa.Array:
+    """Labels of each row with a space between them; none where they are unknown."""
+    marks = np.full((len(batch.labels), 2), ord(" "), dtype=np.uint8)
+    marks[:, 0] = ord("0") + (batch.labels == 1)
+    offsets = (2 * batch.candidates.offsets).astype(np.int32)
+    text = pa.StringArray.from_buffers(len(batch), pa.py_buffer(offsets), pa.py_buffer(marks))
+    text = pc.utf8_rtrim(text, characters=" ")
+    return text if batch.labelled.all() else pc.if_else(pa.array(batch.labelled), text, "")
 
 
 def _write_inter(folder: Path, clicks: ClickLog, users: pa.Array, items: pa.Array, summary: Summary) -> None:
