@@ -32,7 +32,7 @@ setup(
         "matplotlib>=3.8",
         "numpy>=1.26,<3",
         "pandas>=2.2,<3",  # RecBole's fillna(inplace=True) does nothing in pandas 3
-        "pyarrow>=15",
+        "pyarrow>=16",
         "pyyaml>=6",
         "scikit-learn>=1.5",
         "scipy>=1.13",
