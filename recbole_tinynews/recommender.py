@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from pandas.api.typing import SeriesGroupBy
 from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.utils import init_seed
 from safetensors.torch import save_file
 
 from recbole_tinynews.config import NewsConfig, merged
@@ -102,6 +103,7 @@ class Recommender:
         saved, recipe = _read(Path(checkpoint))
         known = merged({"show_progress": False, "state": "ERROR"}, recipe["settings"])
         config = NewsConfig(recipe["model"], recipe["dataset"], None, merged(known, settings), command_line)
+        init_seed(config["seed"], config["reproducibility"])  # a split is drawn: some models hold a graph of its clicks
         dataset = load_dataset(config)
         model = config.model_class(config, dataset).to(config["device"])
         if bound_to(dataset, model) != recipe["bound_to"]:

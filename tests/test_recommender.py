@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from recbole.model.general_recommender import LightGCN
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 from transformers import AutoModel, AutoTokenizer
@@ -147,6 +148,18 @@ def test_a_checkpoint_is_loaded_without_reading_an_impression(texts, name):
     (texts / "tiny.train.imp").unlink()
     (texts / "tiny.valid.imp").write_text("no impressions")
     assert Recommender.load(checkpoint).rank(["n1"], "u1") == before
+
+
+def test_a_graph_of_the_training_clicks_is_the_one_that_was_trained_on(tiny, monkeypatch):
+    for path in tiny.glob("*.imp"):
+        path.unlink()
+    graphs, made = [], LightGCN.get_norm_adj_mat
+    monkeypatch.setattr(LightGCN, "get_norm_adj_mat", lambda self: graphs.append(made(self)) or graphs[-1])
+    checkpoint, _ = train("LightGCN", None)
+    torch.manual_seed(99)
+    Recommender.load(checkpoint)
+    assert len(graphs) == 2
+    assert torch.equal(graphs[0].to_dense(), graphs[1].to_dense())
 
 
 def test_the_encoder_is_saved_as_a_hugging_face_folder(texts, plm_folder):
