@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Column", "as_text", "field", "from_python", "leads_somewhere", "top_name", "value_inside"]
+__all__ = ["Column", "as_text", "field", "from_python", "leads_somewhere", "path_of", "value_inside"]
 
 Column = str | int | None
 """A column's name, its number from 1 in a table without header, or None where there is none.
@@ -17,27 +17,25 @@ Column = str | int | None
 In JSON Lines and Parquet a dot leads into an object: ``user.id``."""
 
 
-def top_name(column: Column, names: Container[str]) -> str:
-    """Name of the column, or of the object that a dotted name leads into."""
-    return str(column) if column in names else str(column).partition(".")[0]
+def path_of(column: Column, names: Container[str]) -> list[str]:
+    """Names that lead to a column: its own if that is among the names, else the parts between its dots."""
+    return [str(column)] if column in names else str(column).split(".")
 
 
 def value_inside(one: Any, column: Column) -> Any:
     """Value of a column, perhaps within other objects; None where there is none."""
-    if column in one:
-        return one[column]
-    for name in str(column).split("."):
+    for name in path_of(column, one):
         one = one.get(name) if isinstance(one, dict) else None
     return one
 
 
 def leads_somewhere(column: Column, schema: pa.Schema) -> bool:
     """Whether there is such a column, or such a field of an object."""
-    top = top_name(column, schema.names)
+    top, *inside = path_of(column, schema.names)
     if top not in schema.names:
         return False
     kind = schema.field(top).type
-    for name in str(column)[len(top) + 1 :].split(".") if column != top else ():
+    for name in inside:
         if not pa.types.is_struct(kind) or kind.get_field_index(name) < 0:
             return False
         kind = kind.field(name).type
@@ -46,9 +44,8 @@ def leads_somewhere(column: Column, schema: pa.Schema) -> bool:
 
 def field(batch: pa.RecordBatch, column: Column) -> pa.Array:
     """Column of a Parquet file, or a field of its objects."""
-    top = top_name(column, batch.schema.names)
-    path = str(column)[len(top) + 1 :]
-    return pc.struct_field(batch.column(top), path.split(".")) if path else batch.column(top)
+    top, *inside = path_of(column, batch.schema.names)
+    return pc.struct_field(batch.column(top), inside) if inside else batch.column(top)
 
 
 def as_text(column: pa.Array) -> pa.Array:

@@ -22,13 +22,13 @@ from recbole_tinynews.data.converters.cells import (
     field,
     from_python,
     leads_somewhere,
-    top_name,
+    path_of,
     value_inside,
 )
 from recbole_tinynews.data.converters.textfile import TextFile
 from recbole_tinynews.errors import InputError
 
-__all__ = ["Column", "Rows", "Table"]
+__all__ = ["Rows", "Table"]
 
 _ID_NAMES = {"id", "news_id", "newsid", "item_id", "itemid", "nid", "doc_id", "impression_id", "impressionid"}
 _JSON = (".jsonl", ".ndjson", ".json")
@@ -214,7 +214,7 @@ class Table:
             if objects and not seen:
                 seen = set().union(*objects)
                 for column in columns:
-                    if column is not None and top_name(column, seen) not in seen:
+                    if column is not None and path_of(column, seen)[0] not in seen:
                         known = ", ".join(sorted(seen))
                         raise InputError(f"no column {column!r}; known are {known}", self.file, lines[0])
             yield Rows(
@@ -229,7 +229,7 @@ class Table:
             for column in columns:
                 if column is not None and not leads_somewhere(column, file.schema_arrow):
                     raise InputError(f"no column {column!r}; the file has {', '.join(names)}", self.file)
-            wanted = list(dict.fromkeys(top_name(column, names) for column in columns if column is not None))
+            wanted = list(dict.fromkeys(path_of(column, names)[0] for column in columns if column is not None))
             number = 1
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=wanted):
                 batch.validate(full=True)  # texts may be no UTF-8
