@@ -103,8 +103,8 @@ def id_dataset(config: Any) -> IdDataset | None:
 def _read(config: Any, inter: Path, item: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     user_field, item_field = (f"{config[name]}:token" for name in ("USER_ID_FIELD", "ITEM_ID_FIELD"))
     try:
-        users, clicked = (_column(inter, field) for field in (user_field, item_field))
-        known = _column(item, item_field)
+        users, clicked = _columns(inter, user_field, item_field)
+        (known,) = _columns(item, item_field)
     except (KeyError, pa.ArrowException):
         return None
     items = pc.unique(pa.concat_arrays([clicked.dictionary, known.dictionary]))
@@ -122,12 +122,13 @@ def _padded(ids: pa.Array) -> np.ndarray:
     return np.array(["[PAD]", *ids.to_pylist()])
 
 
-def _column(path: Path, field: str) -> pa.DictionaryArray:
-    """Read a column, its values numbered in the order in which they come."""
+def _columns(path: Path, *fields: str) -> list[pa.DictionaryArray]:
+    """Read columns, the values of each numbered in the order in which they come."""
+    types = dict.fromkeys(fields, pa.string())
     table = csv.read_csv(
         path,
         csv.ReadOptions(use_threads=False),
         csv.ParseOptions(delimiter="\t", quote_char=False),
-        csv.ConvertOptions(include_columns=[field], column_types={field: pa.string()}, strings_can_be_null=False),
+        csv.ConvertOptions(include_columns=fields, column_types=types, strings_can_be_null=False),
     )
-    return table.column(0).combine_chunks().dictionary_encode()
+    return [column.combine_chunks().dictionary_encode() for column in table.columns]
