@@ -18,7 +18,8 @@ from torch.utils.checkpoint import checkpoint
 from recbole_tinynews import distributed
 from recbole_tinynews.data.ragged import Ragged, places
 from recbole_tinynews.layers.attention import AdditiveAttention
-from recbole_tinynews.layers.plm import PLM, Groups, LayerStates
+from recbole_tinynews.layers.packed_attention import Groups
+from recbole_tinynews.layers.plm import PLM, LayerStates
 
 __all__ = ["NewsEncoder", "NewsInput", "PackStates"]
 

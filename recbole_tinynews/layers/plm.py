@@ -9,14 +9,13 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import nn
-from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, PreTrainedModel
+from transformers import PreTrainedModel
 
 from recbole_tinynews.errors import InputError
+from recbole_tinynews.layers.dropout import Dropout
+from recbole_tinynews.layers.packed_attention import Groups
 
-Groups = Sequence[tuple[int, int]]
-
-__all__ = ["PLM", "Groups", "LayerStates", "packed_attention"]
+__all__ = ["PLM", "LayerStates"]
 
 
 class LayerStates(NamedTuple):
@@ -76,6 +75,10 @@ class PLM(nn.Module):
         self.packed = bool(model._supports_attention_backend)
         if self.packed:
             model.set_attn_implementation("packed")
+        for parent in list(model.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, nn.Dropout):
+                    parent.register_module(name, Dropout(child.p))
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -226,47 +229,6 @@ class _Given(nn.Module):
     def forward(self, *args: torch.Tensor | None, **kwargs: object) -> torch.Tensor:
         tensors = (value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor))
         return next(tensor for tensor in tensors if tensor.is_floating_point())
-
-
-@torch.compiler.disable
-def packed_attention(
-    module: nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: None,
-    groups: torch.Tensor,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    **_: object,
-) -> tuple[torch.Tensor, None]:
-    """Attend inside each text of a packed batch, in the form that `transformers` asks for.
-
-    Everything else in a layer works on single tokens and sees all texts as one long sequence, without
-    padding; texts of one length attend together.
-
-    Parameters
-    ----------
-    query, key, value : Tensor of shape (1, heads, tokens, head_dim)
-        Projections of all tokens.
-    groups : int64 Tensor of shape (groups, 2)
-        How many texts of which length follow each other.
-
-    Returns
-    -------
-    Tensor of shape (1, tokens, heads, head_dim), and None
-    """
-    sizes = groups.prod(dim=1).tolist()
-    parts = zip(*(tensor[0].split(sizes, dim=1) for tensor in (query, key, value)), groups.tolist(), strict=True)
-    attended = []
-    for *projections, group in parts:
-        q, k, v = (tensor.unflatten(1, group).transpose(0, 1) for tensor in projections)
-        texts = scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
-        attended.append(texts.transpose(1, 2).flatten(0, 1))
-    return torch.cat(attended).unsqueeze(0), None
-
-
-AttentionInterface.register("packed", packed_attention)
 
 
 def _split(values: torch.Tensor, groups: Groups) -> tuple[torch.Tensor, ...]:

@@ -10,6 +10,7 @@ from torch.nn.functional import dropout1d
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from recbole_tinynews.layers.attention import AdditiveAttention, SelfAttention
+from recbole_tinynews.layers.dropout import Dropout
 
 __all__ = ["AttentiveUser", "RecurrentUser", "SelfAttentiveUser", "UserEncoder"]
 
@@ -75,7 +76,7 @@ class SelfAttentiveUser(UserEncoder):
     def __init__(self, heads: int, head_dim: int, query_dim: int, dropout: float) -> None:
         super().__init__()
         self.self_attention = SelfAttention(heads * head_dim, heads, head_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.pooling = AdditiveAttention(heads * head_dim, query_dim)
 
     def forward(

@@ -12,6 +12,7 @@ from torch import nn
 from recbole_tinynews import distributed
 from recbole_tinynews.data.ragged import chunks
 from recbole_tinynews.layers.attention import AdditiveAttention, SelfAttention
+from recbole_tinynews.layers.dropout import Dropout
 
 __all__ = ["LSTUREncoder", "NAMLEncoder", "NRMSEncoder", "WordEncoder", "WordInput"]
 
@@ -65,7 +66,7 @@ class WordEncoder(nn.Module):
     def __init__(self, words: torch.Tensor, dropout: float) -> None:
         super().__init__()
         self.words = nn.Embedding.from_pretrained(words, freeze=False, padding_idx=0)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @abstractmethod
     def encode(self, news: WordInput) -> torch.Tensor:
@@ -109,7 +110,7 @@ class _WordCNN(nn.Module):
     def __init__(self, word_dim: int, filters: int, window: int, query_dim: int, dropout: float) -> None:
         super().__init__()
         self.convolution = nn.Conv1d(word_dim, filters, window, padding="same")
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.pooling = AdditiveAttention(filters, query_dim)
 
     def forward(self, vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
