@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, BertConfig, BertModel, PretrainedConfig
 
+from recbole_tinynews.allocator import keep_freed_memory
 from recbole_tinynews.data.clicks import ClickLoader
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.news_table import NewsTable, tokenize
@@ -176,13 +177,16 @@ def load_world(options: Namespace, scratch: Path) -> World:
             for line in lines:
                 users.setdefault(line.split("\t", 2)[1], len(users))
         logs.append(ImpressionLog.load(path, users, items))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu":
+        keep_freed_memory()
     return World(
         plm=plm,
         corpus=texts if options.corpus is None else NewsTable.load(options.data_path / options.corpus),
         titles=tokenize(texts.titles, load_tokenizer(plm), TITLE),
         train=logs[0],
         valid=logs[1],
-        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+        device=device,
         seconds=options.seconds,
     )
 
