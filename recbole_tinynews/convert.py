@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from recbole_tinynews.command import command
 from recbole_tinynews.data.converters.adressa import convert_adressa
 from recbole_tinynews.data.converters.corpus import convert_corpus
 from recbole_tinynews.data.converters.download import ARCHIVES, HOSTS, download_mind
@@ -29,15 +30,11 @@ _EPILOG = """examples:
 Then: python run_recbole.py --model=TinyNewsRec --dataset=NAME. docs/data.md describes every file."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; `command` makes an exit code of it."""
     options = _parser().parse_args(arguments)
-    try:
-        print(options.convert(options, _folder(options)))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    print(options.convert(options, _folder(options)))
 
 
 def _folder(options: argparse.Namespace) -> Path:

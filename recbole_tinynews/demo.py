@@ -13,11 +13,11 @@ import numpy as np
 from tabulate import tabulate
 
 from recbole_tinynews.benchmark.speed import measure_speed
+from recbole_tinynews.command import command
 from recbole_tinynews.config import NewsConfig
 from recbole_tinynews.data.converters.mind import convert_mind
 from recbole_tinynews.data.news_table import NewsTable
 from recbole_tinynews.data.schema import SPLITS
-from recbole_tinynews.errors import InputError
 from recbole_tinynews.pretrain import encoder_of
 from recbole_tinynews.quick_start import run
 
@@ -167,8 +167,9 @@ def _say(*text: str) -> None:
     print(*text, flush=True)  # the bars of standard error come in between
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; `command` makes an exit code of it."""
     parser = argparse.ArgumentParser(
         prog="python -m recbole_tinynews.demo",
         description="Show the whole way on a small made-up news world: convert its raw logs, train an encoder from "
@@ -181,12 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("saved/demo"), help="folder of results and checkpoints")
     parser.add_argument("--seed", type=int, default=2020, help="seed of all that is random")
     options = parser.parse_args(arguments)
-    try:
-        demo(options.raw, options.data, options.output, options.seed)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    demo(options.raw, options.data, options.output, options.seed)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import torch.distributed as dist
 from recbole_tinynews.errors import InputError
 
 __all__ = [
-    "average_gradients", "from_first", "group", "is_first", "is_first_here", "launch", "local_first", "own_gpu",
+    "average_gradients", "from_first", "group", "is_first", "launch", "local_first", "own_gpu",
     "processes", "separate_randomness", "share", "whole",
 ]  # fmt: skip
 
@@ -44,11 +44,6 @@ def processes() -> int:
 def is_first() -> bool:
     """Whether this process is the one that writes and speaks."""
     return os.environ.get("RANK", "0") == "0"
-
-
-def is_first_here() -> bool:
-    """Whether this process is the first of its machine."""
-    return _local_rank() == 0
 
 
 def _local_rank() -> int:

@@ -8,7 +8,7 @@ __all__ = ["InputError"]
 class InputError(ValueError):
     """Input that cannot be used, told in one line.
 
-    Every command catches it, prints ``error: <message>`` and exits with 1. A traceback means a fault of the
+    Every command prints ``error: <message>`` and exits with 1. A traceback means a fault of the
     program.
 
     Parameters

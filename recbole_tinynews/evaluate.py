@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from recbole_tinynews.command import command
 from recbole_tinynews.config import NewsConfig
 from recbole_tinynews.data.dataset import load_impressions
 from recbole_tinynews.data.prediction import read_prediction
@@ -38,8 +39,9 @@ def evaluate(prediction: str | Path, dataset: str, split: str, data_path: str = 
     return mean_of(rate(scores[log.labels >= 0], log.labelled()))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; `command` makes an exit code of it."""
     parser = argparse.ArgumentParser(
         prog="python -m recbole_tinynews.evaluate",
         description="Rate a file of ranks, such as python -m recbole_tinynews.predict writes, by a split's labels.",
@@ -51,13 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data_path", default="dataset", metavar="FOLDER", help="folder of datasets")
     parser.add_argument("--split", choices=SPLITS, default="test", help="which impressions")
     given = parser.parse_args(arguments)
-    try:
-        result = evaluate(given.prediction, given.dataset, given.split, given.data_path)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    result = evaluate(given.prediction, given.dataset, given.split, given.data_path)
     print(tabulate([[f"{result[name]:.4f}" for name in METRICS]], METRICS, tablefmt="plain", disable_numparse=True))
-    return 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 from tqdm import tqdm
 
+from recbole_tinynews.command import command
 from recbole_tinynews.data.converters.bad_rows import BadRows
 from recbole_tinynews.data.converters.tables import Table
 from recbole_tinynews.data.converters.textfile import TextFile
@@ -273,8 +274,9 @@ def _draw(data: Dataset, titles: np.ndarray, unit: str, path: Path) -> None:
         raise InputError(f"cannot be written ({error})", path) from error
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; `command` makes an exit code of it."""
     parser = argparse.ArgumentParser(
         prog="python -m recbole_tinynews.inspect",
         description=_HELP,
@@ -286,12 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="where the plots go, .png, .svg or .pdf; else none")
     parser.add_argument("--plm", help="folder or hub name of an encoder, to count its tokens instead of words")
     options = parser.parse_args(arguments)
-    try:
-        print(inspect(options.data_path / options.dataset, options.plot, options.plm))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    print(inspect(options.data_path / options.dataset, options.plot, options.plm))
 
 
 if __name__ == "__main__":

@@ -7,16 +7,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from recbole_tinynews.command import command
 from recbole_tinynews.data.prediction import write_prediction
 from recbole_tinynews.data.schema import SPLITS
-from recbole_tinynews.errors import InputError
 from recbole_tinynews.recommender import Recommender
 
 __all__ = ["main"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; `command` makes an exit code of it."""
     parser = argparse.ArgumentParser(
         prog="python -m recbole_tinynews.predict",
         description="Rank the candidates of all impressions of a split, with or without labels, and write a zip file "
@@ -29,15 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--split", choices=SPLITS, default="test", help="which impressions")
     parser.add_argument("--output", type=Path, default=Path("prediction.zip"), help="the file to write")
     given, settings = parser.parse_known_args(arguments)
-    try:
-        recommender = Recommender.load(given.checkpoint, settings)
-        log = recommender.impressions(given.split)
-        write_prediction(given.output, log, recommender.score(log))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    recommender = Recommender.load(given.checkpoint, settings)
+    log = recommender.impressions(given.split)
+    write_prediction(given.output, log, recommender.score(log))
     print(f"{given.output}: {len(log):,} impressions")
-    return 0
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy
 from transformers import BatchEncoding, BertConfig, BertForMaskedLM, BertTokenizer
 
 from recbole_tinynews import distributed
+from recbole_tinynews.command import command
 from recbole_tinynews.config import NewsConfig
 from recbole_tinynews.data.masked import MaskedTexts
 from recbole_tinynews.data.news_table import NewsTable, tokenize
@@ -206,8 +207,9 @@ def _made_of(output: Path) -> str | None:
         raise InputError("holds something else; give --output=FOLDER that does not exist", path=output) from None
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; `command` makes an exit code of it."""
     parser = argparse.ArgumentParser(
         prog="python -m recbole_tinynews.pretrain",
         description="Train a small BERT from scratch on the titles and bodies of a dataset, by masked language "
@@ -220,13 +222,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(f"--{field.name}", type=type(field.default), default=field.default, help=_HELP[field.name])
     options = vars(parser.parse_args(arguments))
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        texts = _texts(options.pop("news"))
-        print(pretrain(texts, options.pop("output"), PretrainSettings(**options)))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    texts = _texts(options.pop("news"))
+    print(pretrain(texts, options.pop("output"), PretrainSettings(**options)))
 
 
 _HELP = {

@@ -16,6 +16,7 @@ import numpy as np
 from recbole.utils import init_logger, init_seed
 
 from recbole_tinynews import distributed
+from recbole_tinynews.command import command
 from recbole_tinynews.config import NewsConfig
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.words import load_categories
@@ -114,6 +115,7 @@ def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path, Path]:
     return result, path, Path(trainer.saved_model_file)
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, ``sys.argv[1:]`` by default, and return the exit code."""
     parser = argparse.ArgumentParser(
@@ -131,20 +133,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config_files", metavar='"A B"', default="", help="yaml files with settings, split by spaces")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     given, settings = parser.parse_known_args(arguments)
+    config = NewsConfig(given.model, given.dataset, given.config_files.split(), command_line=settings)
+    if config["nproc"] > 1 and distributed.processes() == 1:
+        if issubclass(config.model_class, PLMModel):
+            encoder_of(config)
+        return distributed.launch(config["nproc"], main, arguments)
     try:
-        config = NewsConfig(given.model, given.dataset, given.config_files.split(), command_line=settings)
-        if config["nproc"] > 1 and distributed.processes() == 1:
-            if issubclass(config.model_class, PLMModel):
-                encoder_of(config)
-            return distributed.launch(config["nproc"], main, arguments)
         result, path, checkpoint = _run(config, saved=True)
-    except InputError as error:
-        if distributed.is_first_here():
-            print(f"error: {error}", file=sys.stderr)
-        return 1
     except ModuleNotFoundError as error:  # a few of RecBole's models need more than RecBole
-        print(f"error: {config.model} needs the package {error.name!r}: install it with pip", file=sys.stderr)
-        return 1
+        raise InputError(f"{config.model} needs the package {error.name!r}: install it with pip") from error
     if distributed.is_first():
         print(f"\n{_table(result)}\n\ncheckpoint: {checkpoint}\nresult: {path}")
     return 0

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from recbole_tinynews.command import command
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.recommender import Recommender
 
 __all__ = ["main"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; `command` makes an exit code of it."""
     parser = argparse.ArgumentParser(
         prog="python -m recbole_tinynews.recommend",
         description="Rank news for a user, with a model that run_recbole.py has trained.",
@@ -29,19 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--candidates", metavar="FILE", help="ids of the news to rank, between blanks or line breaks")
     parser.add_argument("--top", type=int, default=10, help="how many to show (default: 10)")
     given, settings = parser.parse_known_args(arguments)
-    try:
-        if given.user is None and given.history is None:
-            raise InputError("whose news? give --user=ID or --history=N1,N2")
-        history = None if given.history is None else [news for news in given.history.split(",") if news]
-        candidates = None if given.candidates is None else _ids(Path(given.candidates))
-        recommender = Recommender.load(given.checkpoint, settings)
-        ranked = recommender.rank(history, given.user, candidates, given.top)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    if given.user is None and given.history is None:
+        raise InputError("whose news? give --user=ID or --history=N1,N2")
+    history = None if given.history is None else [news for news in given.history.split(",") if news]
+    candidates = None if given.candidates is None else _ids(Path(given.candidates))
+    recommender = Recommender.load(given.checkpoint, settings)
+    ranked = recommender.rank(history, given.user, candidates, given.top)
     rows = [(place, news.news, f"{news.score:.4f}", news.title) for place, news in enumerate(ranked, start=1)]
     print(tabulate(rows, ["", "news", "score", "title"], tablefmt="plain", disable_numparse=True))
-    return 0
 
 
 def _ids(path: Path) -> list[str]:

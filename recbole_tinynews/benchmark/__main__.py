@@ -18,6 +18,7 @@ from recbole_tinynews.benchmark.plan import Plan, read_plan
 from recbole_tinynews.benchmark.records import Measured, Speed
 from recbole_tinynews.benchmark.report import write_report, write_speed_report
 from recbole_tinynews.benchmark.speed import measure_speed
+from recbole_tinynews.command import command
 from recbole_tinynews.config import NewsConfig
 from recbole_tinynews.data.news_table import NewsTable
 from recbole_tinynews.errors import InputError
@@ -115,8 +116,9 @@ def _about(config: NewsConfig, depth: int) -> dict[str, str]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; `command` makes an exit code of it."""
     parser = argparse.ArgumentParser(
         prog="python -m recbole_tinynews.benchmark",
         description="Rerun a table or a figure of the Tiny-NewsRec paper on any dataset, and write a report. Finished "
@@ -136,15 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.plm:
         settings.append(f"--plm={given.plm}")
     output = given.output or Path("saved/benchmark") / given.dataset
-    try:
-        report = benchmark(
-            given.plan, given.dataset, output, given.repeats, given.depths, given.config_files.split(), settings
-        )
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    report = benchmark(
+        given.plan, given.dataset, output, given.repeats, given.depths, given.config_files.split(), settings
+    )
     print(f"\n{report.read_text(encoding='utf-8')}\nreport: {report.with_suffix('.html')}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from recbole_tinynews.command import command
 from recbole_tinynews.config import NewsConfig, properties_folder
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.model.plm_model import PLMModel
@@ -15,8 +16,9 @@ from recbole_tinynews.pretrain import encoder_of
 __all__ = ["main"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
+@command
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; `command` makes an exit code of it."""
     parser = argparse.ArgumentParser(
         prog="run_hyper.py",
         description="Search for the settings of a model that are best on the validation split. A search that was "
@@ -36,13 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="folder of the search (saved/hyper/MODEL-DATASET)")
     given, settings = parser.parse_known_args(arguments)
     output = given.output or Path("saved/hyper") / f"{given.model}-{given.dataset}"
-    try:
-        best, page = _search(given, settings, output)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    best, page = _search(given, settings, output)
     print(f"\nbest settings: {best}\ntrials: {page}\n\n  python run_recbole.py --config_files={best}")
-    return 0
 
 
 def _search(given: argparse.Namespace, settings: list[str], output: Path) -> tuple[Path, Path]:

@@ -1,0 +1,35 @@
+"""What commands do about mistakes and about Ctrl-C."""
+
+from __future__ import annotations
+
+import pytest
+
+from recbole_tinynews import InputError
+from recbole_tinynews.command import command
+
+
+@pytest.mark.parametrize(
+    ("raised", "told", "code"),
+    [(InputError("no plm", path="a.yaml"), "error: a.yaml: no plm\n", 1), (KeyboardInterrupt(), "stopped\n", 130)],
+)
+def test_mistakes_and_ctrl_c_are_one_line_and_an_exit_code(capsys, raised, told, code):
+    @command
+    def main(arguments=None):
+        raise raised
+
+    assert main() == code
+    assert capsys.readouterr().err == told
+
+
+def test_a_fault_of_the_program_keeps_its_traceback():
+    @command
+    def main(arguments=None):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        main([])
+
+
+@pytest.mark.parametrize(("returned", "code"), [(None, 0), (3, 3)])
+def test_a_command_that_ends_well_gives_0_or_its_own_code(returned, code):
+    assert command(lambda arguments: returned)([]) == code
