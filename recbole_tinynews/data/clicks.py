@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from recbole_tinynews.data.impression_log import ImpressionLog
-from recbole_tinynews.data.ragged import Ragged
+from recbole_tinynews.data.ragged import Ragged, places
 from recbole_tinynews.errors import InputError
 
-__all__ = ["ClickBatch", "ClickLoader", "clicks_with_misses"]
+__all__ = ["ClickBatch", "ClickLoader", "Clicks", "missed"]
 
 
 class ClickBatch(NamedTuple):
@@ -36,28 +36,46 @@ class ClickBatch(NamedTuple):
     users: torch.Tensor
 
 
-def clicks_with_misses(log: ImpressionLog) -> tuple[np.ndarray, Ragged]:
-    """Find the clicks beside which something was shown and not clicked.
+class Clicks(NamedTuple):
+    """The clicks of a log beside which something was shown and not clicked.
 
-    Returns
-    -------
-    int ndarray of shape (n,), Ragged
-        Places of these clicks in ``log.candidates``, and what was not clicked in each impression.
-
-    Raises
-    ------
-    InputError
-        If there is none.
+    Parameters
+    ----------
+    places : int ndarray of shape (n,)
+        Places of these clicks in ``log.candidates``.
+    impressions : int ndarray of shape (n,)
+        Their impressions.
+    misses : int ndarray of shape (n,)
+        How many news of the impression were not clicked.
     """
-    impressions, is_miss = log.candidates.row_of, log.labels == 0
-    misses = Ragged.from_lengths(
-        log.candidates.values[is_miss], np.bincount(impressions[is_miss], minlength=len(log))
-    )
-    clicked = np.flatnonzero(log.labels == 1)
-    clicked = clicked[misses.lengths[impressions[clicked]] > 0]
-    if not len(clicked):
-        raise InputError("the training impressions hold no click beside which something was shown and not clicked")
-    return clicked, misses
+
+    places: np.ndarray
+    impressions: np.ndarray
+    misses: np.ndarray
+
+    @classmethod
+    def of(cls, log: ImpressionLog) -> Clicks:
+        """Find them.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        clicked = np.flatnonzero(log.labels == 1)
+        impressions = np.searchsorted(log.candidates.offsets, clicked, side="right") - 1
+        misses = (log.candidates.lengths - np.bincount(impressions, minlength=len(log)))[impressions]
+        kept = misses > 0
+        if not kept.any():
+            raise InputError("the training impressions hold no click beside which something was shown and not clicked")
+        return cls(clicked[kept], impressions[kept], misses[kept])
+
+
+def missed(log: ImpressionLog, impressions: np.ndarray) -> Ragged:
+    """Return what was shown and not clicked in some impressions."""
+    shown = log.candidates.take(impressions)
+    is_miss = log.labels[places(log.candidates.offsets, impressions)] == 0
+    return Ragged.from_lengths(shown.values[is_miss], np.bincount(shown.row_of[is_miss], minlength=len(shown)))
 
 
 class ClickLoader:
@@ -97,13 +115,11 @@ class ClickLoader:
         seed: int,
         group_by_user: bool = False,
     ) -> None:
-        clicked, self._shown = clicks_with_misses(log)
-        self.skipped = int((log.labels == 1).sum()) - len(clicked)
-        self._clicked_news = log.candidates.values[clicked].astype(np.int64)
-        self._impressions = log.candidates.row_of[clicked]
-        self._users = log.users
-        self._history = log.history.last(history_length)
+        self._log = log  # perhaps mapped from a file: what a batch needs of it is taken with the batch
+        self._clicks = Clicks.of(log)
+        self.skipped = int(np.count_nonzero(log.labels == 1)) - self.num_samples
         self.num_negatives = num_negatives
+        self.history_length = history_length
         self.batch_size = batch_size
         self.seed = seed
         self.group_by_user = group_by_user
@@ -111,7 +127,7 @@ class ClickLoader:
     @property
     def num_samples(self) -> int:
         """Clicks in an epoch."""
-        return len(self._clicked_news)
+        return len(self._clicks.places)
 
     def __len__(self) -> int:
         return -(-self.num_samples // self.batch_size)
@@ -119,34 +135,36 @@ class ClickLoader:
     def epoch(self, number: int) -> Iterator[ClickBatch]:
         """Yield the batches of an epoch, the same for the same number."""
         random = np.random.default_rng([self.seed, number])
-        negatives = self._draw_negatives(random)
+        drawn = self._draw(random)
         order = random.permutation(self.num_samples)
         if self.group_by_user:
-            rank = random.permutation(int(self._users.max()) + 1)
-            order = order[np.argsort(rank[self._users[self._impressions[order]]], kind="stable")]
+            rank = random.permutation(int(self._log.users.max()) + 1)
+            order = order[np.argsort(rank[self._log.users[self._clicks.impressions[order]]], kind="stable")]
         for start in range(0, self.num_samples, self.batch_size):
             rows = order[start : start + self.batch_size]
-            candidates = np.concatenate([self._clicked_news[rows, None], negatives[rows]], axis=1)
+            impressions = self._clicks.impressions[rows]
+            misses = missed(self._log, impressions)
+            clicked = self._log.candidates.values[self._clicks.places[rows]]
+            negatives = misses.values[misses.offsets[:-1, None] + drawn[rows]]
             yield ClickBatch(
-                torch.from_numpy(self._history.take(self._impressions[rows]).padded()),
-                torch.from_numpy(candidates),
+                torch.from_numpy(self._log.history.take(impressions).last(self.history_length).padded()),
+                torch.from_numpy(np.concatenate([clicked[:, None], negatives], axis=1).astype(np.int64)),
                 torch.zeros(len(rows), dtype=torch.int64),
-                torch.from_numpy(self._users[self._impressions[rows]].astype(np.int64)),
+                torch.from_numpy(self._log.users[impressions].astype(np.int64)),
             )
 
-    def _draw_negatives(self, random: np.random.Generator) -> np.ndarray:
-        """K news not clicked of each click's impression, without replacement where there are enough.
+    def _draw(self, random: np.random.Generator) -> np.ndarray:
+        """Which K of the news not clicked beside each click, without replacement where there are enough.
 
         Floyd's algorithm, for all clicks at once: the j-th draw is from the first n - K + j + 1 news, and one
         drawn before is replaced by the last of these, which cannot have been drawn yet.
         """
-        sizes = self._shown.lengths[self._impressions]
-        k = self.num_negatives
+        sizes, k = self._clicks.misses, self.num_negatives
         enough = sizes >= k
-        drawn = np.empty((len(sizes), k), dtype=np.int64)
+        drawn = np.empty((len(sizes), k), dtype=np.int32)
         for j in range(k):
             last = np.where(enough, sizes - k + j, sizes - 1)
             pick = random.integers(0, last + 1)
             repeated = enough & (drawn[:, :j] == pick[:, None]).any(axis=1)
             drawn[:, j] = np.where(repeated, last, pick)
-        return self._shown.values[self._shown.offsets[self._impressions][:, None] + drawn].astype(np.int64)
+        return drawn

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from recbole.sampler import Sampler
 
-from recbole_tinynews.data.clicks import clicks_with_misses
+from recbole_tinynews.data.clicks import Clicks, missed
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.ragged import Ragged
 
@@ -34,11 +34,10 @@ class ImpressionNegatives:
     def __init__(self, log: ImpressionLog, num_items: int, otherwise: Sampler) -> None:
         self.num_items = num_items
         self.otherwise = otherwise
-        clicked, misses = clicks_with_misses(log)
-        impressions = log.candidates.row_of[clicked]
-        pairs = self._pair(np.asarray(log.users)[impressions], np.asarray(log.candidates.values)[clicked])
+        clicks = Clicks.of(log)
+        pairs = self._pair(log.users[clicks.impressions], log.candidates.values[clicks.places])
         order = np.argsort(pairs, kind="stable")
-        beside = misses.take(impressions[order])
+        beside = missed(log, clicks.impressions[order])
         self.pairs, first = np.unique(pairs[order], return_index=True)
         self.beside = Ragged(beside.values, np.append(beside.offsets[first], len(beside.values)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -185,3 +186,14 @@ def test_arrays_that_are_memory_mapped_serve_as_well(tmp_path):
     log = make_log()
     log._save(tmp_path / "cache" / "a-b")
     assert samples(make_loader(log=ImpressionLog._map(tmp_path / "cache" / "a-b"))) == samples(make_loader())
+
+
+def test_a_loader_keeps_no_copy_of_a_log_that_may_be_larger_than_memory():
+    shown = [(1, list(range(1, 101)), [(news, int(news == 1)) for news in range(1, 101)])] * 2000
+    log = make_log(shown)
+    tracemalloc.start()
+    loader = make_loader(log=log)
+    next(loader.epoch(0))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < (log.candidates.values.nbytes + log.history.values.nbytes) / 2
