@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from recbole_tinynews.data.converters.bad_rows import BadRows
-from recbole_tinynews.data.converters.ids import few_numbers, numbers, split_lists
+from recbole_tinynews.data.converters.ids import few_numbers, numbers, split_lists, with_spaces
 from recbole_tinynews.data.converters.tables import Rows, Table
 from recbole_tinynews.data.converters.textfile import TextFile
 from recbole_tinynews.data.ragged import Ragged, places
@@ -177,10 +177,10 @@ def _cache_key(path: Path, *vocabularies: Mapping[str, int]) -> str:
 
 
 class _Numbers:
-    """Numbers of many words at once."""
+    """Numbers of many words at once, all with a space behind them."""
 
     def __init__(self, known: Mapping[str, int]) -> None:
-        self._words = pa.array(known, pa.string())
+        self._words = with_spaces(pa.array(known, pa.string()))
         self._numbers = np.fromiter(known.values(), dtype=np.int64, count=len(known))
 
     def of(self, words: pa.Array, missing: int) -> np.ndarray:
@@ -209,7 +209,7 @@ def _parse_rows(rows: Rows, path: Path, users: _Numbers, items: _Numbers) -> tup
         (shown_lengths == 0) | ((label_lengths != shown_lengths) & (label_lengths != 0)),
         lambda row: "expected candidates and one label for each of them",
     )
-    known = few_numbers(marks, {"0": 0, "1": 1})
+    known = few_numbers(marks, {"0 ": 0, "1 ": 1})
     check(_rows_with(known < 0, label_lengths), lambda row: f"labels must be 0 or 1, found {lists[2][row].as_py()!r}")
     times = pd.to_numeric(pd.Series(moments.to_pylist()), errors="coerce").to_numpy(dtype=np.float64)
     check(np.isnan(times), lambda row: f"expected seconds as a time, found {moments[row].as_py()!r}")
@@ -221,7 +221,7 @@ def _parse_rows(rows: Rows, path: Path, users: _Numbers, items: _Numbers) -> tup
         check(
             _rows_with(found < 0, lengths),
             lambda row: (
-                f"news {tokens[int(np.argmax(found < 0))].as_py()!r} is not in the dataset "
+                f"news {tokens[int(np.argmax(found < 0))].as_py()[:-1]!r} is not in the dataset "
                 "(a filter of the config may have removed it)"
             ),
         )
@@ -229,7 +229,7 @@ def _parse_rows(rows: Rows, path: Path, users: _Numbers, items: _Numbers) -> tup
 
     return (
         ids.to_numpy(zero_copy_only=False).astype(str),
-        users.of(user, 0),
+        users.of(with_spaces(user), 0),
         times,
         items_of(clicks, history_lengths),
         history_lengths,

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from recbole_tinynews.data.converters.bad_rows import BadRows, Fault
-from recbole_tinynews.data.converters.ids import numbers, split_lists
+from recbole_tinynews.data.converters.ids import numbers, split_lists, with_spaces
 from recbole_tinynews.data.converters.impressions import ImpressionReader
 from recbole_tinynews.data.converters.mapping import ImpressionColumns, NewsColumns
 from recbole_tinynews.data.converters.news import read_news
@@ -63,7 +63,7 @@ def convert_ebnerd(
     def read() -> Iterator[tuple[str, Impressions]]:
         for split, (behaviors, history) in files.items():
             reader = ImpressionReader(TEST if split == "test" else TRAIN, list(catalog), bad)
-            histories = _Histories(history, pa.array(catalog, pa.string()), bad)
+            histories = _Histories(history, with_spaces(pa.array(catalog, pa.string())), bad)
             for batch in reader.read(behaviors, split == "test"):
                 yield split, replace(batch, history=histories.of(batch.users))
 

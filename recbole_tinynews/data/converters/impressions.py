@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from recbole_tinynews.data.converters.bad_rows import BadRows, Fault
-from recbole_tinynews.data.converters.ids import few_numbers, numbers, split_lists
+from recbole_tinynews.data.converters.ids import few_numbers, numbers, split_lists, with_spaces
 from recbole_tinynews.data.converters.mapping import ImpressionColumns
 from recbole_tinynews.data.converters.records import UNKNOWN_LABEL, Impressions, id_faults
 from recbole_tinynews.data.converters.tables import Rows, Table
@@ -38,7 +38,8 @@ class ImpressionReader:
         self.columns = columns
         self.bad = bad
         self._items = pa.array(items, pa.string())
-        ends = [columns.label_separator + label for label in "01"]
+        self._names = with_spaces(self._items)
+        ends = [f"{columns.label_separator}{label} " for label in "01"]
         self._labelled = {item + end: place for place, (end, item) in enumerate(product(ends, items))}
 
     def read(self, file: TextFile, may_lack_labels: bool = False) -> Iterator[Impressions]:
@@ -85,12 +86,12 @@ class ImpressionReader:
         return split_lists(column, self.columns.list_separator)
 
     def _known(self, tokens: pa.Array, lengths: np.ndarray, faults: list[Fault]) -> Ragged:
-        """Tokens as places among the news."""
-        items = Ragged.from_lengths(numbers(tokens, self._items), lengths)
+        """Tokens, with spaces behind them, as places among the news."""
+        items = Ragged.from_lengths(numbers(tokens, self._names), lengths)
 
         def message(row: int) -> str:
             of_row = slice(int(items.offsets[row]), int(items.offsets[row + 1]))
-            return f"unknown news id {tokens[of_row][int(np.argmin(items.values[of_row]))].as_py()!r}"
+            return f"unknown news id {tokens[of_row][int(np.argmin(items.values[of_row]))].as_py()[:-1]!r}"
 
         faults.append(Fault("unknown news id", _rows_with(items, items.values < 0), message))
         return items
@@ -119,7 +120,7 @@ class ImpressionReader:
                 lambda row: f"label {marks[row].as_py()!r} of candidate {names[row].as_py()!r}: expected 0 or 1",
             )
         )
-        return self._known(item, np.ones(len(item), dtype=np.int64), faults), labels
+        return self._known(with_spaces(item), np.ones(len(item), dtype=np.int64), faults), labels
 
     def _suffixed(self, column: pa.Array, may_lack_labels: bool, faults: list[Fault]) -> tuple[Ragged, np.ndarray]:
         """Candidates of one list, each with its label behind it, where labels may not be absent from a whole row."""
@@ -129,7 +130,7 @@ class ImpressionReader:
         items = Ragged.from_lengths(found - labels * np.int32(len(self._items)), lengths)
         broken = _rows_with(items, found < 0)
         if may_lack_labels and broken.any():
-            plain = Ragged.from_lengths(numbers(tokens, self._items), lengths)
+            plain = Ragged.from_lengths(numbers(tokens, self._names), lengths)
             bare = broken & ~_rows_with(plain, plain.values < 0)
             of_bare = np.repeat(bare, lengths)
             items = Ragged(np.where(of_bare, plain.values, items.values), items.offsets)
@@ -137,7 +138,8 @@ class ImpressionReader:
             broken &= ~bare
 
         def parts(row: int) -> tuple[str, str]:
-            return self._fault(tokens[int(items.offsets[row]) : int(items.offsets[row + 1])].to_pylist())
+            of_row = tokens[int(items.offsets[row]) : int(items.offsets[row + 1])]
+            return self._fault([token[:-1] for token in of_row.to_pylist()])
 
         reasons = {row: parts(row)[0] for row in np.flatnonzero(broken).tolist()}
         for reason in dict.fromkeys(reasons.values()):

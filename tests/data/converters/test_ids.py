@@ -11,8 +11,9 @@ WORDS = st.lists(st.text("aü1-", max_size=3), max_size=6)
 
 def rows_of(column, separator):
     tokens, lengths = split_lists(column, separator)
+    assert all(token.endswith(" ") for token in tokens.to_pylist())
     rows = Ragged.from_lengths(tokens.to_numpy(zero_copy_only=False), lengths)
-    return [rows[row].tolist() for row in range(len(rows))]
+    return [[token[:-1] for token in rows[row].tolist()] for row in range(len(rows))]
 
 
 @given(st.lists(WORDS, max_size=8), st.sampled_from([" ", ",", "||"]), st.integers(0, 3))
