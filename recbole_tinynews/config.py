@@ -20,13 +20,12 @@ from recbole_tinynews import distributed
 from recbole_tinynews.data.dataset import has_impressions
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.evaluator.metrics import METRICS
+from recbole_tinynews.nesting import merged, nested
 from recbole_tinynews.registry import resolve_model
-from recbole_tinynews.settings import CLICK_STAGES, OWN_CLICK_KEYS, check_values
+from recbole_tinynews.settings import CLICK_STAGES, OWN_CLICK_KEYS, check_kinds, check_values
 
-__all__ = ["NewsConfig", "merged", "nested", "properties_folder"]
+__all__ = ["NewsConfig", "properties_folder"]
 
-# The one key of these chooses among alternatives: given anew, it replaces the default and does not join it.
-_WHOLE = frozenset({"split", "threshold"})
 # Known to RecBole, but in none of its files.
 _UNLISTED = frozenset({"model", "dataset", "config_files", "encoding", "local_rank", "world_size"})
 # RecBole's, which our stages do without.
@@ -159,7 +158,7 @@ class NewsConfig(Config):
                 del given[key]
                 self.remarks.append(f"{key} has no effect: impressions are evaluated by {', '.join(METRICS)}")
         final = merged(self.internal_config_dict, given)
-        _check_numbers(final, self.internal_config_dict)
+        check_kinds(final, self.internal_config_dict)
         if _learns_from_all_items(self.model_class, final):
             final["train_neg_sample_args"] = given.get("train_neg_sample_args")
         if final["negatives"] not in ("catalogue", "impression"):
@@ -264,34 +263,6 @@ def properties_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "properties"
 
 
-def merged(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """Put one tree of settings over another; neither is changed.
-
-    Examples
-    --------
-    >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}, "d": 4})
-    {'a': {'b': 1, 'c': 3}, 'd': 4}
-    """
-    result = dict(base)
-    for key, value in top.items():
-        below = result.get(key)
-        if isinstance(value, Mapping) and isinstance(below, Mapping) and key not in _WHOLE:
-            result[key] = merged(below, value)
-        else:
-            result[key] = copy.deepcopy(value)
-    return result
-
-
-def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn {"a.b": 1} into {"a": {"b": 1}}."""
-    result: dict[str, Any] = {}
-    for key, value in settings.items():
-        for part in reversed(str(key).split(".")):
-            value = {part: value}
-        result = merged(result, value)
-    return result
-
-
 def _value(text: str) -> Any:
     """Read a Python literal or true/false; anything else is a string."""
     if text.lower() in ("true", "false"):
@@ -300,16 +271,6 @@ def _value(text: str) -> Any:
         return ast.literal_eval(text)
     except (SyntaxError, TypeError, ValueError):
         return text
-
-
-def _check_numbers(settings: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str = "") -> None:
-    for key, default in defaults.items():
-        value = settings.get(key)
-        if isinstance(default, dict) and isinstance(value, dict):
-            _check_numbers(value, default, f"{prefix}{key}.")
-        elif isinstance(default, (bool, int, float)) and isinstance(value, str):
-            kind = "True or False" if isinstance(default, bool) else "a number"
-            raise InputError(f"{prefix}{key} must be {kind}, not {value!r}")
 
 
 def _learns_from_all_items(model_class: type, settings: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import init_seed
 from safetensors.torch import save_file
 
-from recbole_tinynews.config import NewsConfig, merged
+from recbole_tinynews.config import NewsConfig
 from recbole_tinynews.data.dataset import load_impressions
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.news_table import NewsTable
@@ -29,6 +29,7 @@ from recbole_tinynews.layers import load_tokenizer
 from recbole_tinynews.layers.loading import quiet_transformers
 from recbole_tinynews.model.news_model import NewsModel
 from recbole_tinynews.model.plm_model import PLMModel
+from recbole_tinynews.nesting import merged
 from recbole_tinynews.trainer.run_data import bound_to, load_dataset
 
 __all__ = ["Ranked", "Recommender"]

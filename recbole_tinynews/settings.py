@@ -7,7 +7,7 @@ from typing import Any
 
 from recbole_tinynews.errors import InputError
 
-__all__ = ["CLICK_KEYS", "CLICK_STAGES", "OWN_CLICK_KEYS", "check_values"]
+__all__ = ["CLICK_KEYS", "CLICK_STAGES", "OWN_CLICK_KEYS", "check_kinds", "check_values"]
 
 CLICK_STAGES = frozenset({"teacher", "stage2", "distillation", "joint"})
 CLICK_KEYS = (
@@ -36,6 +36,17 @@ _ONE_OF = {
     "layer_loss": ("tinybert", "distilbert", "pkd"),
     "match": ("last", "skip"),
 }
+
+
+def check_kinds(settings: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str = "") -> None:
+    """Refuse words where the default is a number or a truth value; ``prefix`` stands before the names told."""
+    for key, default in defaults.items():
+        value = settings.get(key)
+        if isinstance(default, dict) and isinstance(value, dict):
+            check_kinds(value, default, f"{prefix}{key}.")
+        elif isinstance(default, (bool, int, float)) and isinstance(value, str):
+            kind = "True or False" if isinstance(default, bool) else "a number"
+            raise InputError(f"{prefix}{key} must be {kind}, not {value!r}")
 
 
 def check_values(settings: Mapping[str, Any], stages: Iterable[str]) -> None:

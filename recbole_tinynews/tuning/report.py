@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 import yaml
 from plotly.subplots import make_subplots
 
-from recbole_tinynews.config import merged, nested
 from recbole_tinynews.files import replacing
+from recbole_tinynews.nesting import merged, nested
 from recbole_tinynews.tuning.trials import Trial
 
 __all__ = ["write_best", "write_page"]
