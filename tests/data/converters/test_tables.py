@@ -128,6 +128,14 @@ def test_a_dotted_name_that_leads_nowhere_is_told(tmp_path, name):
         rows(Table(TextFile(tmp_path / "t.parquet")), [name])
 
 
+def test_names_of_columns_of_parquet_that_are_no_utf8_are_told(tmp_path):
+    file = tmp_path / "t.parquet"
+    parquet.write_table(pa.table({"item": ["a"]}), file)
+    file.write_bytes(file.read_bytes().replace(b"item", b"it\xffm"))
+    with pytest.raises(InputError, match=r"t\.parquet: not a Parquet file, or damaged .*0xff"):
+        rows(Table(TextFile(file)), ["item"])
+
+
 def test_what_is_no_parquet_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"t\.parquet: not a Parquet file, or damaged"):
         rows(table(tmp_path, "a\tb\n", "t.parquet"), ["a"])
