@@ -24,11 +24,16 @@ def command(main: Callable[_Arguments, int | None]) -> Callable[_Arguments, int]
     @wraps(main)
     def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> int:
         try:
-            return main(*args, **kwargs) or 0
+            code = main(*args, **kwargs) or 0
+            sys.stdout.flush()
+            return code
         except InputError as error:
             told, code = f"error: {error}", 1
         except KeyboardInterrupt:
             told, code = "stopped", 130
+        except BrokenPipeError:  # `| head` has read enough; what is left must not fail again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         if os.environ.get("LOCAL_RANK", "0") == "0":  # torchrun's; `distributed` would load torch for a converter
             print(told, file=sys.stderr)
         return code

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from subprocess import PIPE
+
 import pytest
 
 from recbole_tinynews import InputError
@@ -33,3 +37,15 @@ def test_a_fault_of_the_program_keeps_its_traceback():
 @pytest.mark.parametrize(("returned", "code"), [(None, 0), (3, 3)])
 def test_a_command_that_ends_well_gives_0_or_its_own_code(returned, code):
     assert command(lambda arguments: returned)([]) == code
+
+
+@pytest.mark.parametrize("length", [1, 1_000_000])
+def test_a_reader_that_has_read_enough_is_no_fault(length):
+    lines = f"@command\ndef main(): print('x' * {length})\nsys.exit(main())"
+    code = f"import sys\nfrom recbole_tinynews.command import command\nsys.stdin.read()\n{lines}"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
+    process.stdout.close()
+    process.stdin.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 1
+    process.stderr.close()
