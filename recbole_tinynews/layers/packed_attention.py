@@ -32,8 +32,8 @@ def packed_attention(
     """Attend inside each text of a packed batch, in the form that `transformers` asks for.
 
     Everything else in a layer works on single tokens and sees all texts as one long sequence, without
-    padding; texts of one length attend together. Torch's attention on a CPU knows no dropout: in its place,
-    texts of similar length attend together, padded inside the attention only.
+    padding; texts of one length attend together. Torch's attention on a CPU knows no dropout, and its backward pass
+    is slow for short texts: while training, texts of similar length attend together, padded inside the attention only.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def packed_attention(
     Tensor of shape (1, tokens, heads, head_dim), and None
     """
     projections = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
-    if dropout and query.device.type == "cpu":
+    if (dropout or query.requires_grad) and query.device.type == "cpu":
         alike = groupby(groups.tolist(), lambda group: _padded(group[1]))
         parts, attend = [list(same) for _, same in alike], _attend_padded
     else:

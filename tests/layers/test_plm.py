@@ -179,19 +179,20 @@ def test_all_layers_are_kept_unless_told_otherwise(plm_folders):
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_compiled_layers_give_the_states_and_gradients_of_plain_ones(plm_folder):
-    plms = [load_plm(str(plm_folder)) for _ in range(2)]
+    plms = [load_plm(str(plm_folder)).double() for _ in range(2)]
     plms[1].compile_layers()
     random = torch.Generator().manual_seed(0)
     for groups in ([(2, 3), (1, 5)], [(3, 4)], [(1, 2), (2, 6), (1, 7)]):  # other numbers and lengths in each batch
-        states = torch.randn(sum(number * length for number, length in groups), HIDDEN, generator=random)
+        tokens = sum(number * length for number, length in groups)
+        states = torch.randn(tokens, HIDDEN, generator=random, dtype=torch.float64)
         for plm in plms:
             plm.eval().freeze(2)
             plm.zero_grad()
             plm(states, groups).square().sum().backward()
         for plain, compiled in zip(plms[0].parameters(), plms[1].parameters(), strict=True):
             if plain.requires_grad:
-                torch.testing.assert_close(compiled.grad, plain.grad, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(plms[1](states, groups), plms[0](states, groups), rtol=0, atol=1e-5)
+                torch.testing.assert_close(compiled.grad, plain.grad, rtol=0, atol=1e-10)
+        torch.testing.assert_close(plms[1](states, groups), plms[0](states, groups), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("asked", [0, LAYERS + 1])
