@@ -8,24 +8,24 @@ from typing import NamedTuple
 import numpy as np
 
 from recbole_tinynews.data.converters.records import Impressions
-from recbole_tinynews.data.ragged import Ragged, chunks
+from recbole_tinynews.data.converters.spill import Spill
+from recbole_tinynews.data.ragged import Ragged
 
 __all__ = ["ClickLog"]
 
-_USERS_AT_ONCE = 10_000
+_USERS_AT_ONCE = 50_000
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 class _Events(NamedTuple):
-    """Histories or clicks: user, time and news of each, and of histories a fingerprint of their news."""
+    """Histories or clicks: user, time and news of each."""
 
     users: np.ndarray
     times: np.ndarray
     items: Ragged
-    prints: np.ndarray
 
     def take(self, rows: np.ndarray) -> _Events:
-        return _Events(self.users[rows], self.times[rows], self.items.take(rows), self.prints[rows])
+        return _Events(self.users[rows], self.times[rows], self.items.take(rows))
 
 
 class ClickLog:
@@ -35,6 +35,8 @@ class ClickLog:
     dated just before the first train impression that shows it, 1 second per click, in the history's order.
     What only the history of a user's first valid impression knows is dated just before validation starts.
     Labels of valid and test impressions, later valid histories and test histories are never looked at.
+
+    All that is taken waits in temporary files, one for so many users, so that memory does not grow with the log.
 
     Parameters
     ----------
@@ -46,52 +48,55 @@ class ClickLog:
 
     def __init__(self, histories: str = "all") -> None:
         self._mode = histories
-        self._clicks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self._histories: dict[str, list[_Events]] = {"train": [], "valid": []}
+        self._parts: list[Spill] = []
+        self._valid_start = np.inf
         self.repeated = 0
 
     def add(self, split: str, batch: Impressions, users: np.ndarray) -> None:
-        """Take what may be known of the impressions of a split; ``users`` are numbers of their users."""
+        """Take what may be known of the impressions of a split; ``users`` are numbers of their users, from 0 on."""
         if split == "train":
             clicked = np.flatnonzero(batch.labels == 1)
             rows = np.searchsorted(batch.candidates.offsets, clicked, side="right") - 1
             self.add_clicks(users[rows], batch.candidates.values[clicked], batch.times[rows])
+        if split == "valid":
+            self._valid_start = min(self._valid_start, batch.times.min())
         if split != "test" and self._mode != "none":
-            histories = _Events(users, batch.times, batch.history, _fingerprints(batch.history))
-            self._histories[split].append(histories)
+            self._keep(split, _Events(users, batch.times, batch.history))
 
     def add_clicks(self, users: np.ndarray, items: np.ndarray, times: np.ndarray) -> None:
         """Take clicks that belong to no impression."""
-        self._clicks.append((users, items, times))
+        self._keep("clicks", _Events(users, times, Ragged(items, np.arange(len(items) + 1))))
 
     def users(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yield users, their news and the times of these clicks, each user's in order of time."""
-        users, times, items, is_click = self._events()
-        order = np.lexsort((times, users))  # stable: at the same time a history, which stands first, comes first
-        users, times, items, is_click = users[order], times[order], items.take(order), is_click[order]
-        for start, end in chunks(int(users.max(initial=-1)) + 1, _USERS_AT_ONCE):
-            rows = slice(*np.searchsorted(users, [start, end]))
-            if rows.start == rows.stop:
-                continue
-            offsets = items.offsets[rows.start : rows.stop + 1]
-            part = Ragged(items.values[offsets[0] : offsets[-1]], offsets - offsets[0])
-            yield self._first_clicks(users[rows], times[rows], part, is_click[rows])
+        """Yield users, their news and the times of these clicks, each user's in order of time; to be called once."""
+        for part in self._parts:
+            events, is_click = self._events(part)
+            order = np.lexsort((events.times, events.users))  # stable: at the same time a history comes first
+            yield self._first_clicks(*events.take(order), is_click[order])
 
-    def _events(self) -> tuple[np.ndarray, np.ndarray, Ragged, np.ndarray]:
-        """User, time, news of each history and each click, and which is a click."""
-        train, valid = (_joined(self._histories[split]) for split in ("train", "valid"))
+    def _keep(self, kind: str, events: _Events) -> None:
+        part = events.users // _USERS_AT_ONCE
+        order = np.argsort(part, kind="stable")
+        self._parts += [Spill() for _ in range(len(self._parts), int(part.max(initial=-1)) + 1)]
+        bounds = np.searchsorted(part[order], np.arange(len(self._parts) + 1))
+        for spill, start, end in zip(self._parts, bounds[:-1], bounds[1:], strict=True):
+            if start < end:
+                spill.add((kind, events.take(order[start:end])))
+
+    def _events(self, part: Spill) -> tuple[_Events, np.ndarray]:
+        """The histories that count and all clicks of some users, and which is a click."""
+        kept: dict[str, list[_Events]] = {"train": [], "valid": [], "clicks": []}
+        for kind, events in part.take():
+            kept[kind].append(events)
+        train, valid, clicks = map(_joined, kept.values())
         if self._mode == "first":
             known = [_first(_joined([train, valid]), by_items=False)]
         else:
             # logs repeat a user's history in each of his impressions: it counts once, with its earliest time
             first = _first(valid, by_items=False)
-            start = np.full(len(first.users), valid.times.min(initial=np.inf))
-            known = [_first(train, by_items=True), first._replace(times=start)]
-        users, items, times = (np.concatenate(column) for column in zip(*self._clicks, strict=True))
-        clicks = _Events(users, times, Ragged(items, np.arange(len(items) + 1)), np.zeros(len(users), dtype=np.uint64))
+            known = [_first(train, by_items=True), first._replace(times=np.full(len(first.users), self._valid_start))]
         events = _joined([*known, clicks])
-        is_click = np.arange(len(events.users)) >= len(events.users) - len(users)
-        return events.users, events.times, events.items, is_click
+        return events, np.arange(len(events.users)) >= len(events.users) - len(clicks.users)
 
     def _first_clicks(
         self, users: np.ndarray, times: np.ndarray, items: Ragged, is_click: np.ndarray
@@ -115,19 +120,19 @@ class ClickLog:
         return user[order], item[order], time[order]
 
 
-_NONE = _Events(np.empty(0, dtype=np.int32), np.empty(0), Ragged.from_rows([]), np.empty(0, dtype=np.uint64))
+_NONE = _Events(np.empty(0, dtype=np.int32), np.empty(0), Ragged.from_rows([]))
 
 
 def _joined(parts: list[_Events]) -> _Events:
-    users, times, rows, prints = zip(_NONE, *parts, strict=True)
+    users, times, rows = zip(_NONE, *parts, strict=True)
     values = np.concatenate([items.values for items in rows])
     items = Ragged.from_lengths(values, np.concatenate([items.lengths for items in rows]))
-    return _Events(np.concatenate(users), np.concatenate(times), items, np.concatenate(prints))
+    return _Events(np.concatenate(users), np.concatenate(times), items)
 
 
 def _first(histories: _Events, by_items: bool) -> _Events:
     """The earliest history of each user, or the earliest of each user's different ones."""
-    prints = histories.prints if by_items else np.zeros(len(histories.users), dtype=np.uint64)
+    prints = _fingerprints(histories.items) if by_items else np.zeros(len(histories.users), dtype=np.uint64)
     order = np.lexsort((histories.times, prints, histories.users))
     users, prints = histories.users[order], prints[order]
     new = np.ones(len(order), dtype=bool)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +17,7 @@ from recbole_tinynews.data.converters.mapping import FeedsMapping
 from recbole_tinynews.data.converters.news import read_news
 from recbole_tinynews.data.converters.past import PastClicks
 from recbole_tinynews.data.converters.records import Impressions
+from recbole_tinynews.data.converters.spill import Spill
 from recbole_tinynews.data.converters.split import split_rows
 from recbole_tinynews.data.converters.summary import Summary
 from recbole_tinynews.data.converters.textfile import TextFile
@@ -65,24 +63,24 @@ def convert_feeds(
     built = mapping.impressions.history is None
     by_rule = "valid" not in logs
     histories = "none" if built else "first" if by_rule and mapping.split.valid_share else "all"
-    with tempfile.TemporaryFile() as spill:
-        batches = _prepared(read(), mapping, spill, built, by_rule) if built or by_rule else read()
-        summary = write_dataset(folder, catalog, _checked(batches, bad), histories)
+    batches = _prepared(read(), mapping, built, by_rule) if built or by_rule else read()
+    summary = write_dataset(folder, catalog, _checked(batches, bad), histories)
     summary.notes.update(bad.notes())
     return summary
 
 
 def _prepared(
-    batches: Iterable[tuple[str, Impressions]], mapping: FeedsMapping, spill: IO[bytes], built: bool, by_rule: bool
+    batches: Iterable[tuple[str, Impressions]], mapping: FeedsMapping, built: bool, by_rule: bool
 ) -> Iterator[tuple[str, Impressions]]:
     """Give impressions the splits and histories that only the whole log tells.
 
     The impressions wait in a file meanwhile, so that only times and clicks are held in memory.
     """
+    waiting = Spill()
     past = PastClicks(mapping.impressions.history_length)
     times: dict[str, list[np.ndarray]] = {}
     for given, batch in batches:
-        pickle.dump((given, batch), spill, protocol=5)
+        waiting.add((given, batch))
         times.setdefault(given, []).append(batch.times)
         if built:
             past.add(batch)
@@ -92,9 +90,7 @@ def _prepared(
         if by_rule and given != "test"
     }
     done = Counter[str]()
-    spill.seek(0)
-    for _ in range(sum(map(len, times.values()))):
-        given, batch = pickle.load(spill)
+    for given, batch in waiting.take():
         if built:
             batch = replace(batch, history=past.before(batch))
         if given in rows:
