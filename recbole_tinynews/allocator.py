@@ -11,9 +11,9 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # numbers of malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what tensors free, for the tensors to come.
+    """Let glibc keep what arrays free, for the arrays to come, as long as the process lives.
 
-    Otherwise it asks the system for each tensor above 32 MB anew, and every page of it faults: a product of 16,384
+    Otherwise it asks the system for each array above 32 MB anew, and every page of it faults: a product of 16,384
     tokens with a layer's weights then takes three times as long. Other C libraries stay as they are.
     """
     if not sys.platform.startswith("linux"):

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from recbole_tinynews.command import PATIENCE
 from recbole_tinynews.errors import InputError
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
 T = TypeVar("T")
 
 _MISTAKE, _FAULT = 1, 70  # exit codes: of the user's, told by the process itself; of the program
-_POLL, _PATIENCE = 0.5, 10.0  # seconds
+_POLL = 0.5  # seconds
 _LONGEST_WAIT = timedelta(hours=3)  # for another process, which may read and tokenise a large dataset first
 _VISIBLE_GPUS = os.environ.get("CUDA_VISIBLE_DEVICES")  # as it was: RecBole sets it for every run
 
@@ -112,7 +113,7 @@ def _exit_with(main: Callable[[list[str]], int], arguments: list[str]) -> None:
     try:
         code = main(arguments)
     except Exception:
-        time.sleep(_PATIENCE)  # if another process has died this one is ended now, and need not complain
+        time.sleep(PATIENCE)  # if another process has died this one is ended now, and need not complain
         traceback.print_exc()
         code = _FAULT
     if code:

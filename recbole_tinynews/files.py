@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
-__all__ = ["replacing"]
+import numpy as np
+
+__all__ = ["GrowingArray", "replacing", "replacing_folder"]
 
 
 @contextmanager
@@ -22,3 +26,56 @@ def replacing(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Give a new folder to write into, which becomes ``folder`` at the end, unless another process was faster."""
+    part = folder.with_name(f".{os.getpid()}.{folder.name}")
+    part.mkdir(exist_ok=True)
+    try:
+        yield part
+        try:
+            part.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+class GrowingArray:
+    """A ``.npy`` file whose array gets longer by parts, as a context manager; it is whole when that ends.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._length = 0
+        self._dtype: np.dtype = np.dtype(np.int8)
+
+    def __enter__(self) -> GrowingArray:
+        return self
+
+    def append(self, values: np.ndarray) -> None:
+        """Add values behind the others, of the same type as these; shape (n,)."""
+        if not self._file.tell():
+            self._dtype = values.dtype
+            self._write_header()
+        values.tofile(self._file)
+        self._length += len(values)
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        with self._file:
+            self._file.seek(0)
+            self._write_header()
+
+    def _write_header(self) -> None:
+        """Write numpy's header, which leaves room for any length."""
+        descr = np.lib.format.dtype_to_descr(self._dtype)
+        header = {"descr": descr, "fortran_order": False, "shape": (self._length,)}
+        np.lib.format.write_array_header_1_0(self._file, header)

@@ -9,7 +9,7 @@ from subprocess import PIPE
 import pytest
 
 from recbole_tinynews import InputError
-from recbole_tinynews.command import command
+from recbole_tinynews.command import PATIENCE, command
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,29 @@ def test_a_fault_of_the_program_keeps_its_traceback():
 @pytest.mark.parametrize(("returned", "code"), [(None, 0), (3, 3)])
 def test_a_command_that_ends_well_gives_0_or_its_own_code(returned, code):
     assert command(lambda arguments: returned)([]) == code
+
+
+def test_a_pipe_that_breaks_elsewhere_is_a_fault_of_the_program(capsys):
+    @command
+    def main():
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        main()
+
+
+def test_a_mistake_that_only_a_later_process_finds_is_told_in_the_end(monkeypatch, capsys):
+    waited = []
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr("recbole_tinynews.command.time.sleep", waited.append)
+
+    @command
+    def main():
+        raise InputError("only here")
+
+    assert main() == 1
+    assert capsys.readouterr().err == "error: only here\n"
+    assert waited == [PATIENCE]
 
 
 @pytest.mark.parametrize("length", [1, 1_000_000])

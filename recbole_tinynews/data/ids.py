@@ -96,8 +96,8 @@ def id_dataset(config: Any) -> IdDataset | None:
             old.unlink(missing_ok=True)
         with replacing(cache) as part:
             np.savez(part, users=found[0], items=found[1], clicks=found[2])
-    stored = np.load(cache)
-    return IdDataset(config, stored["users"], stored["items"], stored["clicks"])
+    with np.load(cache) as stored:
+        return IdDataset(config, stored["users"], stored["items"], stored["clicks"])
 
 
 def _read(config: Any, inter: Path, item: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:

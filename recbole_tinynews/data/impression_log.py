@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 import pandas as pd
@@ -16,15 +17,15 @@ import pyarrow as pa
 
 from recbole_tinynews.data.converters.bad_rows import BadRows
 from recbole_tinynews.data.converters.ids import few_numbers, numbers, split_lists, with_spaces
+from recbole_tinynews.data.converters.records import UNKNOWN_LABEL
 from recbole_tinynews.data.converters.tables import Rows, Table
 from recbole_tinynews.data.converters.textfile import TextFile
 from recbole_tinynews.data.ragged import Ragged, places
 from recbole_tinynews.data.schema import IMPRESSION_HEADER
 from recbole_tinynews.errors import InputError
+from recbole_tinynews.files import GrowingArray, replacing_folder
 
 __all__ = ["ImpressionLog"]
-
-_UNKNOWN_LABEL = -1
 
 
 @dataclass(frozen=True)
@@ -83,32 +84,31 @@ class ImpressionLog:
             If a row does not have the documented form or names an unknown news.
         """
         path = Path(path)
-        if cache is None:
-            return cls._parse(path, user_ids, item_ids)
-        folder = Path(cache) / f"{path.name}-{_cache_key(path, user_ids, item_ids)}"
-        if not folder.exists():
-            cls._parse(path, user_ids, item_ids)._save(folder)
-        return cls._map(folder)
+        if cache is not None:
+            folder = Path(cache) / f"{path.name}-{_cache_key(path, user_ids, item_ids)}"
+            if not folder.exists():
+                _save(_parse(path, user_ids, item_ids), folder)
+            try:
+                return cls._of({name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS})
+            except FileNotFoundError:  # another run, which has other ids, has just put its arrays in place of these
+                pass
+        return cls._of(_joined(_parse(path, user_ids, item_ids)))
 
     @classmethod
-    def _parse(cls, path: Path, user_ids: Mapping[str, int], item_ids: Mapping[str, int]) -> ImpressionLog:
-        users, items = _Numbers(user_ids), _Numbers(item_ids)
-        parts = [_parse_rows(rows, path, users, items) for rows in _read(path)]
-        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        ids, user, time, clicks, history_lengths, shown, shown_lengths, labels = columns
+    def _of(cls, arrays: Mapping[str, np.ndarray]) -> ImpressionLog:
         return cls(
-            ids,
-            user,
-            time,
-            Ragged.from_lengths(clicks, history_lengths),
-            Ragged.from_lengths(shown, shown_lengths),
-            labels,
+            arrays["impression_ids"],
+            arrays["users"],
+            arrays["times"],
+            Ragged(arrays["history_values"], arrays["history_offsets"]),
+            Ragged(arrays["candidates_values"], arrays["candidates_offsets"]),
+            arrays["labels"],
         )
 
     def labelled(self) -> ImpressionLog:
         """Only the impressions whose clicks are known."""
         known = np.ones(len(self), dtype=bool)
-        known[self.candidates.row_of[self.labels == _UNKNOWN_LABEL]] = False
+        known[self.candidates.row_of[self.labels == UNKNOWN_LABEL]] = False
         if known.all():
             return self
         rows = np.flatnonzero(known)
@@ -125,47 +125,39 @@ class ImpressionLog:
     def key(self) -> str:
         """Fingerprint of all that it holds."""
         digest = hashlib.sha256()
-        for array in self._arrays().values():
+        ragged = (self.history.values, self.history.offsets, self.candidates.values, self.candidates.offsets)
+        for array in (self.impression_ids, self.users, self.times, *ragged, self.labels):
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)
         return digest.hexdigest()[:12]
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {
-            "impression_ids": self.impression_ids,
-            "users": self.users,
-            "times": self.times,
-            "history_values": self.history.values,
-            "history_offsets": self.history.offsets,
-            "candidates_values": self.candidates.values,
-            "candidates_offsets": self.candidates.offsets,
-            "labels": self.labels,
-        }
 
-    def _save(self, folder: Path) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        for old in set(folder.parent.glob(folder.name.rsplit("-", 1)[0] + "-*")) - {folder}:
-            shutil.rmtree(old, ignore_errors=True)
-        part = Path(mkdtemp(dir=folder.parent))
-        for name, array in self._arrays().items():
-            np.save(part / f"{name}.npy", array)
-        try:
-            part.rename(folder)
-        except OSError:  # another process was faster
-            shutil.rmtree(part)
-            if not folder.exists():
-                raise
+_LARGE = ("history_values", "candidates_values", "labels")
+_ARRAYS = ("impression_ids", "users", "times", "history_offsets", "candidates_offsets", *_LARGE)
 
-    @classmethod
-    def _map(cls, folder: Path) -> ImpressionLog:
-        stored = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
-        return cls(
-            stored["impression_ids"],
-            stored["users"],
-            stored["times"],
-            Ragged(stored["history_values"], stored["history_offsets"]),
-            Ragged(stored["candidates_values"], stored["candidates_offsets"]),
-            stored["labels"],
-        )
+
+def _joined(parts: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Arrays of all parts, one part after another; offsets instead of lengths."""
+    parts = list(parts)
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    for name in ("history", "candidates"):
+        arrays[f"{name}_offsets"] = np.concatenate([[0], np.cumsum(arrays.pop(f"{name}_lengths"), dtype=np.int64)])
+    return arrays
+
+
+def _save(parts: Iterable[dict[str, np.ndarray]], folder: Path) -> None:
+    """Write the arrays of all parts; what has a value for each news shown or clicked is never held as a whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for old in set(folder.parent.glob(glob.escape(folder.name.rsplit("-", 1)[0]) + "-*")) - {folder}:
+        shutil.rmtree(old, ignore_errors=True)
+    with replacing_folder(folder) as place, ExitStack() as files:
+        large = {name: files.enter_context(GrowingArray(place / f"{name}.npy")) for name in _LARGE}
+        small = []
+        for part in parts:
+            for name, file in large.items():
+                file.append(part.pop(name))
+            small.append(part)
+        for name, array in _joined(small).items():
+            np.save(place / f"{name}.npy", array)
 
 
 def _cache_key(path: Path, *vocabularies: Mapping[str, int]) -> str:
@@ -196,7 +188,13 @@ def _read(path: Path) -> Iterator[Rows]:
     return table.read(IMPRESSION_HEADER, BadRows())
 
 
-def _parse_rows(rows: Rows, path: Path, users: _Numbers, items: _Numbers) -> tuple[np.ndarray, ...]:
+def _parse(path: Path, user_ids: Mapping[str, int], item_ids: Mapping[str, int]) -> Iterator[dict[str, np.ndarray]]:
+    users, items = _Numbers(user_ids), _Numbers(item_ids)
+    for rows in _read(path):
+        yield _parse_rows(rows, path, users, items)
+
+
+def _parse_rows(rows: Rows, path: Path, users: _Numbers, items: _Numbers) -> dict[str, np.ndarray]:
     ids, user, moments, *lists = rows.columns
     (clicks, history_lengths), (shown, shown_lengths), (marks, label_lengths) = map(split_lists, lists)
 
@@ -209,17 +207,21 @@ def _parse_rows(rows: Rows, path: Path, users: _Numbers, items: _Numbers) -> tup
         (shown_lengths == 0) | ((label_lengths != shown_lengths) & (label_lengths != 0)),
         lambda row: "expected candidates and one label for each of them",
     )
+
+    def rows_with(marked: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        return Ragged.from_lengths(marked, lengths).rows_with(marked)
+
     known = few_numbers(marks, {"0 ": 0, "1 ": 1})
-    check(_rows_with(known < 0, label_lengths), lambda row: f"labels must be 0 or 1, found {lists[2][row].as_py()!r}")
+    check(rows_with(known < 0, label_lengths), lambda row: f"labels must be 0 or 1, found {lists[2][row].as_py()!r}")
     times = pd.to_numeric(pd.Series(moments.to_pylist()), errors="coerce").to_numpy(dtype=np.float64)
     check(np.isnan(times), lambda row: f"expected seconds as a time, found {moments[row].as_py()!r}")
-    labels = np.full(len(shown), _UNKNOWN_LABEL, dtype=np.int8)
+    labels = np.full(len(shown), UNKNOWN_LABEL, dtype=np.int8)
     labels[np.repeat(label_lengths > 0, shown_lengths)] = known
 
     def items_of(tokens: pa.Array, lengths: np.ndarray) -> np.ndarray:
         found = items.of(tokens, -1)
         check(
-            _rows_with(found < 0, lengths),
+            rows_with(found < 0, lengths),
             lambda row: (
                 f"news {tokens[int(np.argmax(found < 0))].as_py()[:-1]!r} is not in the dataset "
                 "(a filter of the config may have removed it)"
@@ -227,20 +229,13 @@ def _parse_rows(rows: Rows, path: Path, users: _Numbers, items: _Numbers) -> tup
         )
         return found.astype(np.int32)
 
-    return (
-        ids.to_numpy(zero_copy_only=False).astype(str),
-        users.of(with_spaces(user), 0),
-        times,
-        items_of(clicks, history_lengths),
-        history_lengths,
-        items_of(shown, shown_lengths),
-        shown_lengths,
-        labels,
-    )
-
-
-def _rows_with(marks: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Whether any token of each row is marked."""
-    found = np.zeros(len(lengths), dtype=bool)
-    found[np.repeat(np.arange(len(lengths)), lengths)[marks]] = True
-    return found
+    return {
+        "impression_ids": ids.to_numpy(zero_copy_only=False).astype(str),
+        "users": users.of(with_spaces(user), 0),
+        "times": times,
+        "history_lengths": history_lengths,
+        "history_values": items_of(clicks, history_lengths),
+        "candidates_lengths": shown_lengths,
+        "candidates_values": items_of(shown, shown_lengths),
+        "labels": labels,
+    }

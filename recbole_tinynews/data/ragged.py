@@ -62,6 +62,13 @@ class Ragged:
         """Row number of each value, shape (total,)."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
+    def rows_with(self, marks: np.ndarray) -> np.ndarray:
+        """Tell of which rows any value is marked, shape (rows,); ``marks`` is aligned with ``values``."""
+        found = np.zeros(len(self), dtype=bool)
+        if marks.any():
+            found[np.searchsorted(self.offsets, np.flatnonzero(marks), side="right") - 1] = True
+        return found
+
     def take(self, rows: Sequence[int] | np.ndarray) -> Ragged:
         """Return the given rows, in the given order."""
         rows = np.asarray(rows, dtype=np.int64)

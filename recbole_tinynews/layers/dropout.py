@@ -15,7 +15,7 @@ class Dropout(nn.Dropout):
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Drop while training."""
-        return drop(values, self.p) if self.training and self.p else values
+        return drop(values, self.p) if self.training and 0 < self.p < 1 else super().forward(values)
 
 
 def drop(values: torch.Tensor, share: float) -> torch.Tensor:
@@ -38,7 +38,7 @@ def drop(values: torch.Tensor, share: float) -> torch.Tensor:
     """
     if values.device.type != "cpu" or torch.compiler.is_compiling():  # fast as they are
         return nn.functional.dropout(values, share)
-    dropped = round(share * 2**_BITS)
+    dropped = min(round(share * 2**_BITS), 2**_BITS - 1)
     words = torch.empty(-(-values.numel() * _BITS // 64), dtype=torch.int64).random_(-(2**63), None)
     bits = words.view(torch.int16)[: values.numel()].view(values.shape)
     kept = (bits >= dropped - 2 ** (_BITS - 1)).to(values.dtype)

@@ -13,6 +13,7 @@ from transformers import AttentionInterface
 from recbole_tinynews.layers.dropout import drop
 
 Groups = Sequence[tuple[int, int]]
+_LONGEST_PADDED = 256
 
 __all__ = ["Groups", "packed_attention"]
 
@@ -32,8 +33,9 @@ def packed_attention(
     """Attend inside each text of a packed batch, in the form that `transformers` asks for.
 
     Everything else in a layer works on single tokens and sees all texts as one long sequence, without
-    padding; texts of one length attend together. Torch's attention on a CPU knows no dropout, and its backward pass
-    is slow for short texts: while training, texts of similar length attend together, padded inside the attention only.
+    padding; texts of one length attend together. Torch's attention on a CPU knows no dropout, and in bfloat16 its
+    backward pass is slow for short texts: there texts of similar length attend together, padded inside the attention
+    only.
 
     Parameters
     ----------
@@ -47,11 +49,12 @@ def packed_attention(
     Tensor of shape (1, tokens, heads, head_dim), and None
     """
     projections = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
-    if (dropout or query.requires_grad) and query.device.type == "cpu":
-        alike = groupby(groups.tolist(), lambda group: _padded(group[1]))
-        parts, attend = [list(same) for _, same in alike], _attend_padded
+    slow = query.requires_grad and query.dtype == torch.bfloat16 and int(groups[:, 1].max()) <= _LONGEST_PADDED
+    if query.device.type == "cpu" and (dropout or slow):
+        alike, attend = (lambda group: _padded(group[1])), _attend_padded
     else:
-        parts, attend = [[group] for group in groups.tolist()], _attend
+        alike, attend = (lambda group: group[1]), _attend
+    parts = [list(same) for _, same in groupby(groups.tolist(), alike)]
     sizes = [sum(number * length for number, length in part) for part in parts]
     cut = zip(*(tokens.split(sizes) for tokens in projections), strict=True)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -63,8 +66,8 @@ def _attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, groups: Groups, dropout: float, scaling: float
 ) -> torch.Tensor:
     """Attend inside texts of one length; tensors of shape (tokens, heads, head_dim)."""
-    (group,) = groups
-    q, k, v = (tokens.unflatten(0, group).transpose(1, 2) for tokens in (query, key, value))
+    length = groups[0][1]
+    q, k, v = (tokens.unflatten(0, (-1, length)).transpose(1, 2) for tokens in (query, key, value))
     return scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling).transpose(1, 2).flatten(0, 1)
 
 

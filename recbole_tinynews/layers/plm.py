@@ -78,7 +78,7 @@ class PLM(nn.Module):
         for parent in list(model.modules()):
             for name, child in parent.named_children():
                 if isinstance(child, nn.Dropout):
-                    parent.register_module(name, Dropout(child.p))
+                    parent.register_module(name, Dropout(child.p).train(child.training))
 
     @property
     def layers(self) -> nn.ModuleList:

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from recbole_tinynews.allocator import keep_freed_memory
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.layers import AttentiveUser, ClickModel, NewsEncoder, load_plm
 
@@ -33,8 +32,6 @@ def build_encoder(
     """
     if not config["plm"]:
         raise InputError("no pre-trained encoder: give --plm=FOLDER or the name of one on the hub")
-    if torch.device(config["device"]).type == "cpu":
-        keep_freed_memory()
     plm = load_plm(config["plm"], num_layers, config["dropout"])
     plm.freeze(trained_layers)
     if config["compile"] and compiled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tracemalloc
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -183,9 +184,17 @@ def test_a_log_without_a_usable_click_is_refused(number):
 
 
 def test_arrays_that_are_memory_mapped_serve_as_well(tmp_path):
+    def mapped(name, array):
+        np.save(tmp_path / name, array)
+        return np.load(tmp_path / f"{name}.npy", mmap_mode="r")
+
     log = make_log()
-    log._save(tmp_path / "cache" / "a-b")
-    assert samples(make_loader(log=ImpressionLog._map(tmp_path / "cache" / "a-b"))) == samples(make_loader())
+    history, candidates = (
+        Ragged(mapped(f"{name}-values", rows.values), mapped(f"{name}-offsets", rows.offsets))
+        for name, rows in (("history", log.history), ("candidates", log.candidates))
+    )
+    log = replace(log, history=history, candidates=candidates, labels=mapped("labels", log.labels))
+    assert samples(make_loader(log=log)) == samples(make_loader())
 
 
 def test_a_loader_keeps_no_copy_of_a_log_that_may_be_larger_than_memory():

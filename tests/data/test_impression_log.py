@@ -75,6 +75,36 @@ def test_the_cache_gives_the_same_and_is_memory_mapped(file, tmp_path):
         assert isinstance(log.candidates.values, np.memmap)
 
 
+def test_a_cache_written_in_parts_gives_the_same(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(textfile, "_BLOCK", 10)
+    assert content(ImpressionLog.load(file, USERS, NEWS, cache=tmp_path / "cache")) == EXPECTED
+
+
+def test_a_cache_that_cannot_be_written_leaves_nothing_behind(file, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(impression_log.np, "save", full)
+    with pytest.raises(OSError, match="no space"):
+        ImpressionLog.load(file, USERS, NEWS, cache=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_cache_that_another_run_removes_meanwhile_does_no_harm(file, tmp_path, monkeypatch):
+    def removed(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(impression_log.np, "load", removed)
+    assert content(ImpressionLog.load(file, USERS, NEWS, cache=tmp_path / "cache")) == EXPECTED
+
+
+def test_the_cache_can_be_read_by_all_who_may_read_its_folder(file, tmp_path):
+    (tmp_path / "cache").mkdir(mode=0o755)
+    ImpressionLog.load(file, USERS, NEWS, cache=tmp_path / "cache")
+    (folder,) = (tmp_path / "cache").iterdir()
+    assert folder.stat().st_mode == (tmp_path / "cache").stat().st_mode
+
+
 def test_a_second_start_reads_the_cache_and_not_the_text(file, tmp_path, monkeypatch):
     ImpressionLog.load(file, USERS, NEWS, cache=tmp_path / "cache")
     monkeypatch.setattr(impression_log.Table, "read", lambda *_, **__: pytest.fail("read again"))

@@ -45,6 +45,17 @@ def test_the_same_seed_drops_the_same():
     assert not torch.equal(first, second)
 
 
+def test_a_share_that_rounds_to_all_still_leaves_finite_values():
+    torch.manual_seed(0)
+    dropped = drop(torch.ones(1_000_000), 0.999999)
+    assert dropped.isfinite().all()
+    assert 0 < (dropped > 0).sum() < 50  # 15 expected, of 16 bits
+
+
+def test_the_module_with_share_one_drops_all_as_torchs_does():
+    assert Dropout(1.0)(torch.ones(5)).tolist() == [0] * 5
+
+
 def test_the_module_drops_in_training_only_and_nothing_with_share_zero():
     values = torch.ones(1000)
     assert (Dropout(0.5)(values) == 0).any()

@@ -38,10 +38,26 @@ def test_each_text_attends_as_if_alone_and_so_do_gradients(dropout, scale):
 
 def test_dropped_weights_keep_the_mean_of_what_is_attended_to():
     torch.manual_seed(0)
-    query, key = torch.randn(2, 1, 1, 6, 4)
-    value = torch.ones(1, 1, 6, 4)  # any weights that sum to one give one
-    groups = torch.tensor([(1, 6)])
+    query, key = torch.randn(2, 1, 2, 12, 4)
+    value = torch.ones(1, 2, 12, 4)  # any weights that sum to one give one
+    groups = torch.tensor([(2, 6)])
     draws = [packed_attention(torch.nn.Module(), query, key, value, None, groups, 0.3)[0] for _ in range(3000)]
-    mean = torch.stack(draws).mean(dim=0)
-    assert (torch.stack(draws).std(dim=0) > 0).all()
-    torch.testing.assert_close(mean, torch.ones_like(mean), rtol=0, atol=0.06)
+    values = torch.stack(draws)[:, 0, :, :, 0].flatten(1)  # (draws, tokens of both texts and heads)
+    torch.testing.assert_close(values.mean(dim=0), torch.ones(24), rtol=0, atol=0.06)
+    shared = values.T.corrcoef() - torch.eye(24)
+    assert shared.abs().max() < 0.1  # each token of each text and head has its own draw
+
+
+@pytest.mark.parametrize("longest", [17, 300])
+def test_in_bfloat16_gradients_without_dropout_are_those_of_each_text_alone_up_to_rounding(longest, monkeypatch):
+    monkeypatch.setitem(globals(), "GROUPS", [*GROUPS, (1, longest)])
+    torch.manual_seed(0)
+    tokens = sum(number * length for number, length in GROUPS)
+    exact = [torch.randn(1, 2, tokens, 8).bfloat16().double().requires_grad_() for _ in range(3)]
+    rounded = [tensor.detach().bfloat16().requires_grad_() for tensor in exact]
+    got, _ = packed_attention(torch.nn.Module(), *rounded, None, torch.tensor(GROUPS))
+    expected = attend_alone(*exact, None)
+    torch.testing.assert_close(got.double(), expected, rtol=0.02, atol=0.02)
+    found = torch.autograd.grad(got.sum(), rounded)
+    for own, alone in zip(found, torch.autograd.grad(expected.sum(), exact), strict=True):
+        torch.testing.assert_close(own.double(), alone, rtol=0.05, atol=0.05)

@@ -81,11 +81,9 @@ class _Histories:
         for lines, (users, articles) in Table(file).read(("user_id", "article_id_fixed"), bad):
             tokens, lengths = split_lists(articles)
             rows = Ragged.from_lengths(numbers(tokens, items), lengths)
-            unknown = np.zeros(len(rows), dtype=bool)
-            unknown[rows.row_of[rows.values < 0]] = True
-            kept = bad.good(
-                file, lines, [Fault("unknown news id", unknown, lambda row: "unknown news id in a history")]
-            )
+            unknown = rows.rows_with(rows.values < 0)
+            fault = Fault("unknown news id", unknown, lambda row: "unknown news id in a history")
+            kept = bad.good(file, lines, [fault])
             if kept is not None:
                 rows, users = rows.take(kept), users.take(pa.array(kept))
             parts.append(rows)

@@ -22,7 +22,7 @@ def group_rows(batches: Iterable[Impressions], items: pa.Array, bad: BadRows) ->
     """Join impressions of one candidate each by their id, or by user and time where they have no id.
 
     Time and history are those of an impression's first row; rows of an impression need not stand together. The whole
-    log is in memory meanwhile, 9 bytes a row and what an impression holds once.
+    log is in memory meanwhile, 9 bytes a row (about 60 while rows are joined) and what an impression holds once.
 
     Parameters
     ----------

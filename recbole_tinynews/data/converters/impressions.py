@@ -93,7 +93,7 @@ class ImpressionReader:
             of_row = slice(int(items.offsets[row]), int(items.offsets[row + 1]))
             return f"unknown news id {tokens[of_row][int(np.argmin(items.values[of_row]))].as_py()[:-1]!r}"
 
-        faults.append(Fault("unknown news id", _rows_with(items, items.values < 0), message))
+        faults.append(Fault("unknown news id", items.rows_with(items.values < 0), message))
         return items
 
     def _joined(self, clicked: pa.Array, shown: pa.Array, faults: list[Fault]) -> tuple[Ragged, np.ndarray]:
@@ -128,10 +128,10 @@ class ImpressionReader:
         found = few_numbers(tokens, self._labelled)
         labels = (found >= len(self._items)).astype(np.int8)
         items = Ragged.from_lengths(found - labels * np.int32(len(self._items)), lengths)
-        broken = _rows_with(items, found < 0)
+        broken = items.rows_with(found < 0)
         if may_lack_labels and broken.any():
             plain = Ragged.from_lengths(numbers(tokens, self._names), lengths)
-            bare = broken & ~_rows_with(plain, plain.values < 0)
+            bare = broken & ~plain.rows_with(plain.values < 0)
             of_bare = np.repeat(bare, lengths)
             items = Ragged(np.where(of_bare, plain.values, items.values), items.offsets)
             labels[of_bare] = UNKNOWN_LABEL
@@ -173,14 +173,6 @@ def without_labels(batch: Impressions) -> Fault:
         ~batch.labelled,
         lambda row: "candidates without labels: only a test split may lack them",
     )
-
-
-def _rows_with(rows: Ragged, marks: np.ndarray) -> np.ndarray:
-    """Whether any value of each row is marked."""
-    found = np.zeros(len(rows), dtype=bool)
-    if marks.any():
-        found[np.searchsorted(rows.offsets, np.flatnonzero(marks), side="right") - 1] = True
-    return found
 
 
 def twice(rows: Ragged, names: pa.Array) -> Fault:
