@@ -158,17 +158,22 @@ def _more_of_impressions(config: NewsConfig, data: RunData, trainer: Any) -> dic
 
 
 def _check_paths(config: NewsConfig) -> None:
-    """Find out now what would only fail after hours."""
+    """Find out now what would only fail after hours, and make the folders that RecBole makes in one process only."""
     check_dataset(config)
-    for key in ("result_file", "impressions_file"):
-        if config[key]:
-            path = Path(config[key])
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise InputError(f"{key} cannot be written: {error.strerror}", path=path) from None
-            if path.is_dir():
-                raise InputError(f"{key} must be a file, not a folder", path=path)
+    files = {key: Path(config[key]) for key in ("result_file", "impressions_file") if config[key]}
+    folders = {"the log": Path("log") / config["model"], "checkpoint_dir": Path(config["checkpoint_dir"])}
+    for key, folder in (folders | {key: path.parent for key, path in files.items()}).items():
+        _make(folder, key)
+    for key, path in files.items():
+        if path.is_dir():
+            raise InputError(f"{key} must be a file, not a folder", path=path)
+
+
+def _make(folder: Path, what: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{what} cannot be written: {error.strerror}", path=folder) from None
 
 
 @contextmanager

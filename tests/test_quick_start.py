@@ -180,6 +180,7 @@ def test_a_model_of_stages_gets_impressions_and_its_stages_are_reported(tiny, mo
         (["--dataset=tiny"], "expected a model and a dataset"),
         (["--model=BPR", "--dataset=tiny", "--epochs", "3"], "expected --key=value, found '--epochs'"),
         (["--model=BPR", "--dataset=tiny", "--result_file=dataset"], "dataset: result_file must be a file"),
+        (["--model=BPR", "--dataset=tiny", "--checkpoint_dir=dataset/tiny/tiny.inter/a"], "checkpoint_dir cannot be"),
         (["--model=KGAT", "--dataset=tiny"], "[tiny.kg] not found"),
         (["--model=BPR", "--dataset=tiny", "--config_files=no.yaml"], "no.yaml: cannot be read"),
     ],

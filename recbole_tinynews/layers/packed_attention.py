@@ -49,7 +49,7 @@ def packed_attention(
     Tensor of shape (1, tokens, heads, head_dim), and None
     """
     projections = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
-    slow = query.requires_grad and query.dtype == torch.bfloat16 and int(groups[:, 1].max()) <= _LONGEST_PADDED
+    slow = query.requires_grad and query.dtype == torch.bfloat16 and bool((groups[:, 1] <= _LONGEST_PADDED).all())
     if query.device.type == "cpu" and (dropout or slow):
         alike, attend = (lambda group: _padded(group[1])), _attend_padded
     else:
@@ -66,8 +66,8 @@ def _attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, groups: Groups, dropout: float, scaling: float
 ) -> torch.Tensor:
     """Attend inside texts of one length; tensors of shape (tokens, heads, head_dim)."""
-    length = groups[0][1]
-    q, k, v = (tokens.unflatten(0, (-1, length)).transpose(1, 2) for tokens in (query, key, value))
+    texts = sum(number for number, _ in groups), groups[0][1]
+    q, k, v = (tokens.unflatten(0, texts).transpose(1, 2) for tokens in (query, key, value))
     return scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling).transpose(1, 2).flatten(0, 1)
 
 
