@@ -211,7 +211,7 @@ def _parse_rows(rows: Rows, path: Path, users: _Numbers, items: _Numbers) -> dic
     def rows_with(marked: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         return Ragged.from_lengths(marked, lengths).rows_with(marked)
 
-    known = few_numbers(marks, {"0 ": 0, "1 ": 1})
+    known = few_numbers(marks, pa.array(["0 ", "1 "]))
     check(rows_with(known < 0, label_lengths), lambda row: f"labels must be 0 or 1, found {lists[2][row].as_py()!r}")
     times = pd.to_numeric(pd.Series(moments.to_pylist()), errors="coerce").to_numpy(dtype=np.float64)
     check(np.isnan(times), lambda row: f"expected seconds as a time, found {moments[row].as_py()!r}")

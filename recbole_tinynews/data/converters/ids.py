@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -65,11 +63,10 @@ def numbers(tokens: pa.Array, known: pa.Array) -> np.ndarray:
     return pc.fill_null(pc.index_in(tokens, value_set=known), -1).to_numpy()
 
 
-def few_numbers(tokens: pa.Array, known: Mapping[str, int]) -> np.ndarray:
-    """Number of each token, -1 where it has none; int32. Faster than `numbers` where few tokens are different."""
+def few_numbers(tokens: pa.Array, known: pa.Array) -> np.ndarray:
+    """Return what `numbers` does, faster where few tokens are different."""
     encoded = pc.dictionary_encode(tokens)
-    found = np.array([known.get(token, -1) for token in encoded.dictionary.to_pylist()], dtype=np.int32)
-    return found[encoded.indices.to_numpy()]
+    return numbers(encoded.dictionary, known)[encoded.indices.to_numpy()]
 
 
 def joined(rows: Ragged, names: pa.Array) -> pa.Array:

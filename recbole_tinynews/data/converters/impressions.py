@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recbole_tinynews.data.converters.bad_rows import BadRows, Fault
 from recbole_tinynews.data.converters.ids import few_numbers, numbers, split_lists, with_spaces
@@ -39,8 +39,8 @@ class ImpressionReader:
         self.bad = bad
         self._items = pa.array(items, pa.string())
         self._names = with_spaces(self._items)
-        ends = [f"{columns.label_separator}{label} " for label in "01"]
-        self._labelled = {item + end: place for place, (end, item) in enumerate(product(ends, items))}
+        ends = [pc.binary_join_element_wise(self._items, f"{label} ", columns.label_separator) for label in "01"]
+        self._labelled = pa.concat_arrays(ends)  # all news with label 0, then all with label 1
 
     def read(self, file: TextFile, may_lack_labels: bool = False) -> Iterator[Impressions]:
         """Yield the impressions of a file, batch by batch.
@@ -111,7 +111,7 @@ class ImpressionReader:
 
     def _single(self, item: pa.Array, label: pa.Array, faults: list[Fault]) -> tuple[Ragged, np.ndarray]:
         """One candidate a row."""
-        labels = few_numbers(label, {"0": 0, "1": 1}).astype(np.int8)
+        labels = few_numbers(label, pa.array(["0", "1"])).astype(np.int8)
         names, marks = item, label
         faults.append(
             Fault(

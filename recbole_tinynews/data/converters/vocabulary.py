@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from itertools import count
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +23,7 @@ class Vocabulary:
     """
 
     def __init__(self) -> None:
-        self._codes: dict[str, int] = {}
+        self._codes: defaultdict[str, int] = defaultdict(count().__next__)
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -28,8 +31,7 @@ class Vocabulary:
     def codes(self, words: pa.Array) -> np.ndarray:
         """Number of each word; int32."""
         encoded = pc.dictionary_encode(words)
-        known = self._codes
-        unique = (known.setdefault(word, len(known)) for word in encoded.dictionary.to_pylist())
+        unique = map(self._codes.__getitem__, encoded.dictionary.to_pylist())
         codes = np.fromiter(unique, dtype=np.int32, count=len(encoded.dictionary))
         return codes[encoded.indices.to_numpy()]
 

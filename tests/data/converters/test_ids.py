@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_tinynews.data.converters.ids import joined, numbers, split_lists, with_spaces
+from recbole_tinynews.data.converters.ids import few_numbers, joined, numbers, split_lists, with_spaces
 from recbole_tinynews.data.ragged import Ragged
 
 WORDS = st.lists(st.text("aü1-", max_size=3), max_size=6)
@@ -31,8 +31,10 @@ def test_blanks_around_other_separators_do_not_count():
     assert rows_of(pa.array(["a, b ,c", " , "]), ",") == [["a", "b", "c"], []]
 
 
-def test_numbers_are_places_among_the_known():
-    assert numbers(pa.array(["b", "z", "a"]), pa.array(["a", "b"])).tolist() == [1, -1, 0]
+@pytest.mark.parametrize("function", [numbers, few_numbers])
+def test_numbers_are_places_among_the_known(function):
+    assert function(pa.array(["b", "z", "a", "b"]), pa.array(["a", "b"])).tolist() == [1, -1, 0, 1]
+    assert function(pa.array([], pa.string()), pa.array(["a", "b"])).tolist() == []
 
 
 @pytest.mark.parametrize("rows", [[[0, 2], [], [1]], [[]], []])
