@@ -13,7 +13,7 @@ from recbole_tinynews.data.ragged import Ragged
 
 __all__ = ["ClickLog"]
 
-_USERS_AT_ONCE = 50_000
+_USERS_AT_ONCE = 25_000
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
