@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,25 @@ from types import TracebackType
 
 import numpy as np
 
-__all__ = ["GrowingArray", "replacing", "replacing_folder"]
+from recbole_tinynews.errors import InputError
+
+__all__ = ["GrowingArray", "check_writable", "replacing", "replacing_folder"]
+
+
+def check_writable(folder: Path, what: str) -> None:
+    """Make a folder, and see that files can be written there: better now than after hours.
+
+    Raises
+    ------
+    InputError
+        If not; it says that ``what`` cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{what} cannot be written: {error.strerror}", path=folder) from None
 
 
 @contextmanager

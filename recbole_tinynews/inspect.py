@@ -271,7 +271,7 @@ def _draw(data: Dataset, titles: np.ndarray, unit: str, path: Path) -> None:
         with replacing(path) as part:
             figure.savefig(part)
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot be written ({error})", path) from error
+        raise InputError(f"cannot be written ({getattr(error, 'strerror', None) or error})", path) from error
 
 
 @command

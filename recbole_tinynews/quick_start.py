@@ -22,7 +22,7 @@ from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.words import load_categories
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.evaluator import diversity_metrics, rate_slices
-from recbole_tinynews.files import replacing
+from recbole_tinynews.files import check_writable, replacing
 from recbole_tinynews.model.plm_model import PLMModel
 from recbole_tinynews.pretrain import encoder_of
 from recbole_tinynews.registry import resolve_trainer
@@ -163,17 +163,10 @@ def _check_paths(config: NewsConfig) -> None:
     files = {key: Path(config[key]) for key in ("result_file", "impressions_file") if config[key]}
     folders = {"the log": Path("log") / config["model"], "checkpoint_dir": Path(config["checkpoint_dir"])}
     for key, folder in (folders | {key: path.parent for key, path in files.items()}).items():
-        _make(folder, key)
+        check_writable(folder, key)
     for key, path in files.items():
         if path.is_dir():
             raise InputError(f"{key} must be a file, not a folder", path=path)
-
-
-def _make(folder: Path, what: str) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{what} cannot be written: {error.strerror}", path=folder) from None
 
 
 @contextmanager

@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given, settings = parser.parse_known_args(arguments)
     if given.user is None and given.history is None:
         raise InputError("whose news? give --user=ID or --history=N1,N2")
+    if given.top < 1:
+        raise InputError(f"--top must be 1 or more, not {given.top}")
     history = None if given.history is None else [news for news in given.history.split(",") if news]
     candidates = None if given.candidates is None else _ids(Path(given.candidates))
     recommender = Recommender.load(given.checkpoint, settings)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from pandas.api.typing import SeriesGroupBy
-from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.model.abstract_recommender import AbstractRecommender, SequentialRecommender
 from recbole.utils import init_seed
 from safetensors.torch import save_file
 
@@ -145,8 +145,10 @@ class Recommender:
         Raises
         ------
         InputError
-            If an id is unknown.
+            If an id is unknown, there is nothing to rank, or a history alone is given to a model that does not read it.
         """
+        if user is None and not isinstance(self.model, NewsModel | SequentialRecommender):
+            raise InputError(f"{self.config['model']} knows users by their id, not by a history: give a user")
         if user is not None and user not in self.user_ids:
             raise InputError(f"the dataset has no clicks of user {user!r}")
         clicked = self.clicks_of(user) if history is None and user is not None else self._numbers(history or ())
@@ -154,6 +156,8 @@ class Recommender:
             shown = np.setdiff1d(np.arange(1, len(self.names)), clicked)
         else:
             shown = self._numbers(candidates)
+        if not len(shown):
+            raise InputError("there are no candidates to rank")
         log = ImpressionLog(
             np.array(["0"]),
             np.array([self.user_ids.get(user, 0) if user is not None else 0]),

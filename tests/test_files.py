@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from recbole_tinynews.files import GrowingArray, replacing, replacing_folder
+from recbole_tinynews import InputError
+from recbole_tinynews.files import GrowingArray, check_writable, replacing, replacing_folder
 
 
 def test_a_file_is_replaced_when_all_is_written(tmp_path):
@@ -52,3 +53,11 @@ def test_an_array_that_grows_is_what_numpy_reads_and_maps(tmp_path, lengths):
     for mode in (None, "r"):
         stored = np.load(tmp_path / "a.npy", mmap_mode=mode)
         np.testing.assert_array_equal(stored, np.concatenate([[], *parts]))
+
+
+def test_a_folder_is_made_to_write_in_and_one_that_cannot_be_is_told(tmp_path):
+    check_writable(tmp_path / "a" / "b", "the result")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file: the result cannot be written"):
+        check_writable(tmp_path / "file", "the result")

@@ -101,11 +101,13 @@ def test_without_candidates_all_news_but_those_clicked_are_ranked_and_titles_are
     ("question", "message"),
     [
         ({"user": "nobody"}, "no clicks of user 'nobody'"),
-        ({"history": ["n1", "n77"]}, "no news 'n77'"),
-        ({"history": ["n1"], "candidates": ["x"]}, "no news 'x'"),
+        ({"user": "u1", "history": ["n1", "n77"]}, "no news 'n77'"),
+        ({"user": "u1", "candidates": ["x"]}, "no news 'x'"),
+        ({"user": "u1", "candidates": []}, "no candidates"),
+        ({"history": ["n1"]}, "Pop knows users by their id"),
     ],
 )
-def test_an_unknown_id_is_named(tiny, question, message):
+def test_a_question_without_an_answer_is_told(tiny, question, message):
     recommender = Recommender.load(train("Pop", None)[0])
     with pytest.raises(InputError, match=message):
         recommender.rank(**question)
@@ -185,7 +187,8 @@ def test_a_model_without_a_language_model_has_no_encoder_to_save(tiny):
 def test_the_commands_print_what_was_asked_and_tell_mistakes_in_a_line(texts, capsys):
     checkpoint, result = train("Pop", None)
     Path("some.txt").write_text("n3 n4\nn5\n")
-    assert recommend_main([f"--checkpoint={checkpoint}", "--history=n1,n2", "--candidates=some.txt", "--top=2"]) == 0
+    asked = ["--user=u1", "--history=n1,n2", "--candidates=some.txt", "--top=2"]
+    assert recommend_main([f"--checkpoint={checkpoint}", *asked]) == 0
     lines = capsys.readouterr().out.splitlines()[-3:]
     assert lines[0].split() == ["news", "score", "title"]
     assert {line.split()[1] for line in lines[1:]} < {"n3", "n4", "n5"}
@@ -197,7 +200,9 @@ def test_the_commands_print_what_was_asked_and_tell_mistakes_in_a_line(texts, ca
     for main, arguments, message in (
         (recommend_main, [f"--checkpoint={checkpoint}"], "whose news?"),
         (recommend_main, [f"--checkpoint={checkpoint}", "--user=u1", "--candidates=none.txt"], "none.txt: cannot"),
+        (recommend_main, [f"--checkpoint={checkpoint}", "--user=u1", "--top=0"], "--top must be 1 or more"),
         (predict_main, ["--checkpoint=none.pth"], "none.pth: cannot be read"),
+        (predict_main, [f"--checkpoint={checkpoint}", "--output=some.txt/p.zip"], "--output cannot be written"),
         (evaluate_main, ["none.zip", "--dataset=tiny"], "none.zip: cannot be read"),
         (evaluate_main, ["prediction.zip", "--dataset=tiny", "--split=valid"], "expected impression valid-0"),
         (evaluate_main, ["prediction.zip", "--dataset=tinny"], "there is no dataset 'tinny'"),

@@ -25,6 +25,7 @@ from recbole_tinynews.errors import InputError
 from recbole_tinynews.layers.loading import quiet_transformers
 from recbole_tinynews.model.build import choose_precision
 from recbole_tinynews.pretrain import encoder_of
+from recbole_tinynews.trainer.run_data import check_dataset
 
 __all__ = ["benchmark", "main"]
 
@@ -64,6 +65,8 @@ def benchmark(
         raise InputError(f"repeats must be 1 or more, not {repeats}")
     checkpoints = {"checkpoint_dir": str(output / "checkpoints")}
     config = NewsConfig("PLMNR", dataset, config_files, checkpoints, command_line)
+    check_dataset(config)
+    read_plan(path, None)  # its mistakes are told before an encoder is trained
     config["plm"] = plm = encoder_of(config)
     depth = _depth(plm)
     plan = read_plan(path, depth, depths)

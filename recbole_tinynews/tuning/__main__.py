@@ -12,6 +12,7 @@ from recbole_tinynews.config import NewsConfig, properties_folder
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.model.plm_model import PLMModel
 from recbole_tinynews.pretrain import encoder_of
+from recbole_tinynews.trainer.run_data import check_dataset
 
 __all__ = ["main"]
 
@@ -53,10 +54,13 @@ def _search(given: argparse.Namespace, settings: list[str], output: Path) -> tup
     for name in ("max_trials", "early_stop", "parallel"):
         if getattr(given, name) < 1:
             raise InputError(f"{name} must be 1 or more, not {getattr(given, name)}")
-    file = Path(given.params_file or properties_folder() / "hyper" / f"{given.model}.hyper")
-    space = read_space(file)
     checkpoints = {"checkpoint_dir": str(output / "checkpoints")}
     config = NewsConfig(given.model, given.dataset, given.config_files.split(), checkpoints, settings)
+    check_dataset(config)
+    file = Path(given.params_file or properties_folder() / "hyper" / f"{given.model}.hyper")
+    if not given.params_file and not file.exists():
+        raise InputError(f"what is to be varied of {given.model}? give --params_file=FILE")
+    space = read_space(file)
     metric = config["valid_metric"].lower()
     if not config["valid_metric_bigger"]:
         raise InputError(f"a search looks for the highest score; of {metric} less is better: set another valid_metric")
@@ -72,9 +76,7 @@ def _search(given: argparse.Namespace, settings: list[str], output: Path) -> tup
     log = TrialLog(output / "trials.jsonl", about | {"settings": config.recipe["settings"]})
     search = Search(space, given.tool, given.max_trials, given.early_stop, given.parallel, config["seed"])
     best = search.run(log, fixed, metric, output / "trials")
-    recipe = config.recipe
-    del recipe["settings"]["checkpoint_dir"]
-    write_best(best, recipe, metric, output / "best.yaml")
+    write_best(best, config.recipe, metric, output / "best.yaml")
     write_page(log.finished, metric, f"{given.model} on {given.dataset}", output / "trials.html")
     return output / "best.yaml", output / "trials.html"
 

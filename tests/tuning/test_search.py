@@ -159,7 +159,9 @@ def test_a_run_that_was_not_validated_is_a_failed_trial(tiny, tmp_path):
         (["--params_file=none.hyper"], "cannot be read"),
         (["--max_trials=0"], "max_trials must be 1 or more"),
         (["--params_file=wrong.hyper"], "BPR has no setting 'embeding_size'"),
-        ([], "BPR.hyper: cannot be read"),
+        ([], "what is to be varied of BPR? give --params_file"),
+        (["--dataset=tinny"], "there is no dataset 'tinny'"),
+        (["--model=BRP"], "did you mean BPR"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(tiny, capsys, more, message):

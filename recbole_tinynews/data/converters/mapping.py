@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -156,9 +156,11 @@ def _fill(kind: type[T], values: Any, section: str) -> T:
             raise InputError(f"{section}: {key} must be text in quotes, such as ','")
         if key == "separator" and len(values[key] or ",") > 1:
             raise InputError(f"{section}: separator must be one character, found {values[key]!r}")
+    given = {key: value for key, value in values.items() if value is not None}
+    for field in fields(kind):  # type: ignore[arg-type]
+        if field.default is MISSING and field.default_factory is MISSING and field.name not in given:
+            raise InputError(f"{section}: {field.name} is missing")
     try:
-        return kind(**{key: value for key, value in values.items() if value is not None})
-    except TypeError as error:
-        raise InputError(f"{section}: {str(error).split('.__init__() ')[-1]}") from error
-    except InputError as error:
+        return kind(**given)
+    except (InputError, TypeError) as error:
         raise InputError(f"{section}: {error}") from error
