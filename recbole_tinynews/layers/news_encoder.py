@@ -113,7 +113,7 @@ class NewsEncoder(nn.Module):
         news_dim: int,
         query_dim: int,
         precision: str = "float32",
-        max_tokens: int = 16384,
+        max_tokens: int = 8192,
         memory_gb: float | None = None,
     ) -> None:
         super().__init__()
@@ -242,7 +242,7 @@ class NewsEncoder(nn.Module):
 
     def _states(self, source: NewsInput, rows: np.ndarray, groups: Groups) -> torch.Tensor:
         values = source.packed(rows).to(self.dense.weight.device)
-        return values if values.is_floating_point() else self.plm.frozen_states(values, groups).to(self.state_dtype)
+        return values if values.is_floating_point() else self.plm.frozen_states(values, groups, self.state_dtype)
 
     def autocast(self) -> torch.autocast:
         """Arithmetic of ``precision`` on the encoder's device."""

@@ -165,14 +165,26 @@ class PLM(nn.Module):
         return states, results
 
     @torch.no_grad()
-    def frozen_states(self, token_ids: torch.Tensor, groups: Groups) -> torch.Tensor:
-        """Return the states that enter the first trained layer, shape (tokens, hidden)."""
+    def frozen_states(
+        self, token_ids: torch.Tensor, groups: Groups, dtype: torch.dtype | None = None
+    ) -> torch.Tensor:
+        """Return the states that enter the first trained layer, shape (tokens, hidden).
+
+        Parameters
+        ----------
+        token_ids : int Tensor of shape (tokens,)
+            Some texts, one after another.
+        groups
+            As for :meth:`forward`.
+        dtype : torch.dtype, optional
+            Type of all states from the embeddings on; that of the weights if not given.
+        """
         embeddings = self._view(slice(0, 0))
         states = [
             embeddings(input_ids=ids.view(number, length)).last_hidden_state.flatten(0, 1)
             for ids, (number, length) in zip(_split(token_ids.long(), groups), groups, strict=True)
         ]
-        return self._run_layers(torch.cat(states), groups, slice(0, self.num_frozen))
+        return self._run_layers(torch.cat(states).to(dtype=dtype), groups, slice(0, self.num_frozen))
 
     def _run_layers(self, states: torch.Tensor, groups: Groups, part: slice) -> torch.Tensor:
         """Let the encoder's own forward run over some of its layers, from states."""

@@ -100,6 +100,16 @@ def test_states_in_a_file_are_those_in_memory_in_bfloat16_too(plm_folder, tmp_pa
     assert torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("trained_layers", [0, 1, 2])
+def test_every_layer_frozen_or_not_gets_bfloat16_states_in_bfloat16(plm_folder, trained_layers):
+    encoder = make_encoder(plm_folder, trained_layers, precision="bfloat16")
+    entered = []
+    for layer in encoder.plm.layers:
+        layer.register_forward_pre_hook(lambda _, inputs: entered.append(inputs[0].dtype))
+    encoder(NEWS, ROWS)
+    assert entered == [torch.bfloat16] * len(encoder.plm.layers)
+
+
 @pytest.mark.parametrize("kind", ["bert", "mpnet"])
 def test_a_limit_of_memory_changes_neither_vectors_nor_gradients(plm_folders, monkeypatch, kind):
     encoder = make_encoder(plm_folders[kind]).double()
