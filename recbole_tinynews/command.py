@@ -35,10 +35,7 @@ def command(main: Callable[_Arguments, int | None]) -> Callable[_Arguments, int]
             sys.stdout.flush()
             return code
         except InputError as error:
-            if not first:
-                time.sleep(PATIENCE)  # if the first process tells it too, this one is ended meanwhile
-            print(f"error: {error}", file=sys.stderr)
-            return 1
+            told = f"error: {error}"
         except KeyboardInterrupt:
             if first:
                 print("stopped", file=sys.stderr)
@@ -48,6 +45,13 @@ def command(main: Callable[_Arguments, int | None]) -> Callable[_Arguments, int]
                 raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left must not fail at the end
             return 1
+        try:
+            if not first:
+                time.sleep(PATIENCE)  # if the first process tells it too, this one is ended meanwhile
+        except KeyboardInterrupt:
+            pass  # told at once
+        print(told, file=sys.stderr)
+        return 1
 
     return run
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
 
 import numpy as np
@@ -37,9 +37,9 @@ def check_writable(folder: Path, what: str) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Give another name to write to, which becomes ``path`` at the end; after an error ``path`` is as it was.
 
-    The name has the same suffix and is another one in each process.
+    The name has the same suffix and is another one each time.
     """
-    part = path.with_name(f".{os.getpid()}.{path.name}")
+    part = path.with_name(f".{token_hex(8)}.{path.name}")
     try:
         yield part
         part.replace(path)
@@ -50,8 +50,8 @@ def replacing(path: Path) -> Iterator[Path]:
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
     """Give a new folder to write into, which becomes ``folder`` at the end, unless another process was faster."""
-    part = folder.with_name(f".{os.getpid()}.{folder.name}")
-    part.mkdir(exist_ok=True)
+    part = folder.with_name(f".{token_hex(8)}.{folder.name}")  # ids of processes repeat on other machines
+    part.mkdir()
     try:
         yield part
         try:

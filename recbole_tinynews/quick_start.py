@@ -135,6 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given, settings = parser.parse_known_args(arguments)
     config = NewsConfig(given.model, given.dataset, given.config_files.split(), command_line=settings)
     if config["nproc"] > 1 and distributed.processes() == 1:
+        _check_paths(config)  # before an encoder is trained
         if issubclass(config.model_class, PLMModel):
             encoder_of(config)
         return distributed.launch(config["nproc"], main, arguments)

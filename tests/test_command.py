@@ -62,6 +62,21 @@ def test_a_mistake_that_only_a_later_process_finds_is_told_in_the_end(monkeypatc
     assert waited == [PATIENCE]
 
 
+def test_ctrl_c_while_a_later_process_waits_lets_it_tell_its_mistake_at_once(monkeypatch, capsys):
+    def interrupted(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr("recbole_tinynews.command.time.sleep", interrupted)
+
+    @command
+    def main():
+        raise InputError("only here")
+
+    assert main() == 1
+    assert capsys.readouterr().err == "error: only here\n"
+
+
 @pytest.mark.parametrize("length", [1, 1_000_000])
 def test_a_reader_that_has_read_enough_is_no_fault(length):
     lines = f"@command\ndef main(): print('x' * {length})\nsys.exit(main())"

@@ -44,6 +44,15 @@ def test_of_two_who_make_a_folder_the_first_wins(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "a"]
 
 
+def test_two_who_make_a_folder_at_the_same_time_do_not_write_into_each_others(tmp_path):
+    with replacing_folder(tmp_path / "a") as one, replacing_folder(tmp_path / "a") as two:
+        (one / "file").write_text("slow")
+        assert not (two / "file").exists()
+        (two / "file").write_text("fast")
+    assert (tmp_path / "a" / "file").read_text() == "fast"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
 @pytest.mark.parametrize("lengths", [(), (0,), (1, 0, 12, 12345)])
 def test_an_array_that_grows_is_what_numpy_reads_and_maps(tmp_path, lengths):
     parts = [np.arange(length, dtype=np.int32) for length in lengths]

@@ -90,8 +90,8 @@ class ImpressionLog:
                 _save(_parse(path, user_ids, item_ids), folder)
             try:
                 return cls._of({name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS})
-            except FileNotFoundError:  # another run, which has other ids, has just put its arrays in place of these
-                pass
+            except FileNotFoundError:  # another run, which has other ids, has just put its arrays in place of these,
+                shutil.rmtree(folder, ignore_errors=True)  # or some are missing: the next start writes them again
         return cls._of(_joined(_parse(path, user_ids, item_ids)))
 
     @classmethod

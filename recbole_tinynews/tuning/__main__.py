@@ -54,8 +54,8 @@ def _search(given: argparse.Namespace, settings: list[str], output: Path) -> tup
     for name in ("max_trials", "early_stop", "parallel"):
         if getattr(given, name) < 1:
             raise InputError(f"{name} must be 1 or more, not {getattr(given, name)}")
-    checkpoints = {"checkpoint_dir": str(output / "checkpoints")}
-    config = NewsConfig(given.model, given.dataset, given.config_files.split(), checkpoints, settings)
+    settings = [*settings, f"--checkpoint_dir={output / 'checkpoints'}"]
+    config = NewsConfig(given.model, given.dataset, given.config_files.split(), command_line=settings)
     check_dataset(config)
     file = Path(given.params_file or properties_folder() / "hyper" / f"{given.model}.hyper")
     if not given.params_file and not file.exists():
@@ -68,7 +68,7 @@ def _search(given: argparse.Namespace, settings: list[str], output: Path) -> tup
     if unknown := [name for name in space if name.split(".")[0] not in known]:
         raise InputError(f"{given.model} has no setting {unknown[0]!r}", path=file)
     fixed = [f"--model={given.model}", f"--dataset={given.dataset}", f"--config_files={given.config_files}", *settings]
-    fixed += [f"--checkpoint_dir={output / 'checkpoints'}", "--show_progress=False"]
+    fixed.append("--show_progress=False")
     if issubclass(config.model_class, PLMModel):
         config["plm"] = encoder_of(config)
         fixed.append(f"--plm={config['plm']}")

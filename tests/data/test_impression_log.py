@@ -98,6 +98,15 @@ def test_a_cache_that_another_run_removes_meanwhile_does_no_harm(file, tmp_path,
     assert content(ImpressionLog.load(file, USERS, NEWS, cache=tmp_path / "cache")) == EXPECTED
 
 
+def test_a_cache_that_lacks_a_file_is_written_again_at_the_next_start(file, tmp_path):
+    ImpressionLog.load(file, USERS, NEWS, cache=tmp_path / "cache")
+    (folder,) = (tmp_path / "cache").iterdir()
+    (folder / "labels.npy").unlink()
+    for _ in range(2):
+        assert content(ImpressionLog.load(file, USERS, NEWS, cache=tmp_path / "cache")) == EXPECTED
+    assert (folder / "labels.npy").exists()
+
+
 def test_the_cache_can_be_read_by_all_who_may_read_its_folder(file, tmp_path):
     (tmp_path / "cache").mkdir(mode=0o755)
     ImpressionLog.load(file, USERS, NEWS, cache=tmp_path / "cache")

@@ -36,7 +36,7 @@ class ClickLog:
     What only the history of a user's first valid impression knows is dated just before validation starts.
     Labels of valid and test impressions, later valid histories and test histories are never looked at.
 
-    All that is taken waits in temporary files, one for so many users, so that memory does not grow with the log.
+    All that is taken waits in temporary files, one for so many users; one of them at a time is read into memory.
 
     Parameters
     ----------
