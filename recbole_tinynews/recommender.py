@@ -148,7 +148,7 @@ class Recommender:
             If an id is unknown, there is nothing to rank, or a history alone is given to a model that does not read it.
         """
         if user is None and not isinstance(self.model, NewsModel | SequentialRecommender):
-            raise InputError(f"{self.config['model']} knows users by their id, not by a history: give a user")
+            raise InputError(f"{self.config['model']} does not read histories: give a user")
         if user is not None and user not in self.user_ids:
             raise InputError(f"the dataset has no clicks of user {user!r}")
         clicked = self.clicks_of(user) if history is None and user is not None else self._numbers(history or ())

@@ -104,7 +104,7 @@ def test_without_candidates_all_news_but_those_clicked_are_ranked_and_titles_are
         ({"user": "u1", "history": ["n1", "n77"]}, "no news 'n77'"),
         ({"user": "u1", "candidates": ["x"]}, "no news 'x'"),
         ({"user": "u1", "candidates": []}, "no candidates"),
-        ({"history": ["n1"]}, "Pop knows users by their id"),
+        ({"history": ["n1"]}, "Pop does not read histories: give a user"),
     ],
 )
 def test_a_question_without_an_answer_is_told(tiny, question, message):
@@ -203,6 +203,7 @@ def test_the_commands_print_what_was_asked_and_tell_mistakes_in_a_line(texts, ca
         (recommend_main, [f"--checkpoint={checkpoint}", "--user=u1", "--top=0"], "--top must be 1 or more"),
         (predict_main, ["--checkpoint=none.pth"], "none.pth: cannot be read"),
         (predict_main, [f"--checkpoint={checkpoint}", "--output=some.txt/p.zip"], "--output cannot be written"),
+        (predict_main, [f"--checkpoint={checkpoint}", "--output=."], "--output must be a file, not a folder"),
         (evaluate_main, ["none.zip", "--dataset=tiny"], "none.zip: cannot be read"),
         (evaluate_main, ["prediction.zip", "--dataset=tiny", "--split=valid"], "expected impression valid-0"),
         (evaluate_main, ["prediction.zip", "--dataset=tinny"], "there is no dataset 'tinny'"),
