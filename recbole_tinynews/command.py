@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import time
 from collections.abc import Callable
@@ -57,9 +58,7 @@ def command(main: Callable[_Arguments, int | None]) -> Callable[_Arguments, int]
 
 
 def _reader_is_gone() -> bool:
-    """Whether nobody reads what is printed, as when ``| head`` has read enough."""
-    try:
-        print(flush=True)
-    except BrokenPipeError:
-        return True
-    return False
+    """Whether nobody reads standard output, as when ``| head`` has read enough."""
+    poll = select.poll()
+    poll.register(1)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))

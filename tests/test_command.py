@@ -46,6 +46,7 @@ def test_a_pipe_that_breaks_elsewhere_is_a_fault_of_the_program(capsys):
 
     with pytest.raises(BrokenPipeError):
         main()
+    assert capsys.readouterr().out == ""
 
 
 def test_a_mistake_that_only_a_later_process_finds_is_told_in_the_end(monkeypatch, capsys):
