@@ -177,14 +177,14 @@ class PLM(nn.Module):
         groups
             As for :meth:`forward`.
         dtype : torch.dtype, optional
-            Type of all states from the embeddings on; that of the weights if not given.
+            Type of the states that enter the first layer, and of the result; that of the weights if not given.
         """
         embeddings = self._view(slice(0, 0))
         states = [
             embeddings(input_ids=ids.view(number, length)).last_hidden_state.flatten(0, 1)
             for ids, (number, length) in zip(_split(token_ids.long(), groups), groups, strict=True)
         ]
-        return self._run_layers(torch.cat(states).to(dtype=dtype), groups, slice(0, self.num_frozen))
+        return self._run_layers(torch.cat(states).to(dtype=dtype), groups, slice(0, self.num_frozen)).to(dtype=dtype)
 
     def _run_layers(self, states: torch.Tensor, groups: Groups, part: slice) -> torch.Tensor:
         """Let the encoder's own forward run over some of its layers, from states."""

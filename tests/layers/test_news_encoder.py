@@ -110,6 +110,15 @@ def test_every_layer_frozen_or_not_gets_bfloat16_states_in_bfloat16(plm_folder, 
     assert entered == [torch.bfloat16] * len(encoder.plm.layers)
 
 
+def test_trained_layers_get_bfloat16_where_frozen_ones_give_float32_as_autocast_may(plm_folder):
+    encoder = make_encoder(plm_folder, 1, precision="bfloat16")
+    entered = []
+    encoder.plm.layers[-2].register_forward_hook(lambda _, __, output: output.float())
+    encoder.plm.layers[-1].register_forward_pre_hook(lambda _, inputs: entered.append(inputs[0].dtype))
+    encoder(NEWS, ROWS)
+    assert entered == [torch.bfloat16]
+
+
 @pytest.mark.parametrize("kind", ["bert", "mpnet"])
 def test_a_limit_of_memory_changes_neither_vectors_nor_gradients(plm_folders, monkeypatch, kind):
     encoder = make_encoder(plm_folders[kind]).double()
