@@ -7,6 +7,7 @@ import select
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import ParamSpec
 
@@ -46,11 +47,9 @@ def command(main: Callable[_Arguments, int | None]) -> Callable[_Arguments, int]
                 raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left must not fail at the end
             return 1
-        try:
-            if not first:
+        if not first:
+            with suppress(KeyboardInterrupt):  # then it is told at once
                 time.sleep(PATIENCE)  # if the first process tells it too, this one is ended meanwhile
-        except KeyboardInterrupt:
-            pass  # told at once
         print(told, file=sys.stderr)
         return 1
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from recbole_tinynews.errors import InputError
 
-__all__ = ["GrowingArray", "check_writable", "replacing", "replacing_folder"]
+__all__ = ["GrowingArray", "check_file", "check_writable", "replacing", "replacing_folder"]
 
 
 def check_writable(folder: Path, what: str) -> None:
@@ -31,6 +31,19 @@ def check_writable(folder: Path, what: str) -> None:
             pass
     except OSError as error:
         raise InputError(f"{what} cannot be written: {error.strerror}", path=folder) from None
+
+
+def check_file(path: Path, what: str) -> None:
+    """Make a file's folder, and see that the file can be written there.
+
+    Raises
+    ------
+    InputError
+        If not, or if a folder has that name.
+    """
+    check_writable(path.parent, what)
+    if path.is_dir():
+        raise InputError(f"{what} must be a file, not a folder", path=path)
 
 
 @contextmanager

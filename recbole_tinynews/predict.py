@@ -10,8 +10,7 @@ from pathlib import Path
 from recbole_tinynews.command import command
 from recbole_tinynews.data.prediction import write_prediction
 from recbole_tinynews.data.schema import SPLITS
-from recbole_tinynews.errors import InputError
-from recbole_tinynews.files import check_writable
+from recbole_tinynews.files import check_file
 from recbole_tinynews.recommender import Recommender
 
 __all__ = ["main"]
@@ -32,9 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", choices=SPLITS, default="test", help="which impressions")
     parser.add_argument("--output", type=Path, default=Path("prediction.zip"), help="the file to write")
     given, settings = parser.parse_known_args(arguments)
-    if given.output.is_dir():
-        raise InputError("--output must be a file, not a folder", path=given.output)
-    check_writable(given.output.parent, "--output")
+    check_file(given.output, "--output")
     recommender = Recommender.load(given.checkpoint, settings)
     log = recommender.impressions(given.split)
     write_prediction(given.output, log, recommender.score(log))

@@ -22,7 +22,7 @@ from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.words import load_categories
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.evaluator import diversity_metrics, rate_slices
-from recbole_tinynews.files import check_writable, replacing
+from recbole_tinynews.files import check_file, check_writable, replacing
 from recbole_tinynews.model.plm_model import PLMModel
 from recbole_tinynews.pretrain import encoder_of
 from recbole_tinynews.registry import resolve_trainer
@@ -161,13 +161,11 @@ def _more_of_impressions(config: NewsConfig, data: RunData, trainer: Any) -> dic
 def _check_paths(config: NewsConfig) -> None:
     """Find out now what would only fail after hours, and make the folders that RecBole makes in one process only."""
     check_dataset(config)
-    files = {key: Path(config[key]) for key in ("result_file", "impressions_file") if config[key]}
-    folders = {"the log": Path("log") / config["model"], "checkpoint_dir": Path(config["checkpoint_dir"])}
-    for key, folder in (folders | {key: path.parent for key, path in files.items()}).items():
-        check_writable(folder, key)
-    for key, path in files.items():
-        if path.is_dir():
-            raise InputError(f"{key} must be a file, not a folder", path=path)
+    check_writable(Path("log") / config["model"], "the log")
+    check_writable(Path(config["checkpoint_dir"]), "checkpoint_dir")
+    for key in ("result_file", "impressions_file"):
+        if config[key]:
+            check_file(Path(config[key]), key)
 
 
 @contextmanager
