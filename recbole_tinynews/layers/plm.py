@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.layers.dropout import Dropout
-from recbole_tinynews.layers.packed_attention import Groups
+from recbole_tinynews.layers.packed_attention import Groups, text_offsets
 
 __all__ = ["PLM", "LayerStates"]
 
@@ -187,14 +187,27 @@ class PLM(nn.Module):
         return self._run_layers(torch.cat(states).to(dtype=dtype), groups, slice(0, self.num_frozen)).to(dtype=dtype)
 
     def _run_layers(self, states: torch.Tensor, groups: Groups, part: slice) -> torch.Tensor:
-        """Let the encoder's own forward run over some of its layers, from states."""
+        """Let the encoder's own forward run over some of its layers, from states.
+
+        Without gradient all of it is done in the type of the states, with weights that are rounded to it once; autocast
+        would round frozen ones in each product, and on a GPU widen the states again in between.
+        """
         view = self._view(part)
         view._modules["embeddings"] = _Given()
         if "embeddings_project" in view._modules:  # ELECTRA
             view._modules["embeddings_project"] = nn.Identity()
+        if torch.is_grad_enabled():
+            return self._run(view, states, groups)
+        with torch.autocast(states.device.type, enabled=False):
+            return self._run(_in_type(view, states.dtype), states, groups)
+
+    def _run(self, view: nn.Module, states: torch.Tensor, groups: Groups) -> torch.Tensor:
         if self.packed:
-            sizes = torch.tensor(groups)  # a tensor, since compiled layers are made anew for every other list
-            return view(inputs_embeds=states.unsqueeze(0), groups=sizes).last_hidden_state.squeeze(0)
+            # A tensor, since compiled layers are made anew for every other list.
+            where = {"groups": torch.tensor(groups)}
+            if states.device.type == "cuda":
+                where["offsets"] = text_offsets(groups, states.device)
+            return view(inputs_embeds=states.unsqueeze(0), **where).last_hidden_state.squeeze(0)
         texts = zip(_split(states, groups), groups, strict=True)
         runs = [view(inputs_embeds=rows.unflatten(0, group)).last_hidden_state.flatten(0, 1) for rows, group in texts]
         return torch.cat(runs)
@@ -249,7 +262,22 @@ def _split(values: torch.Tensor, groups: Groups) -> tuple[torch.Tensor, ...]:
 
 def _shallow_copy(module: nn.Module) -> nn.Module:
     clone = copy.copy(module)
-    clone._modules = dict(module._modules)
+    clone._modules, clone._parameters = dict(module._modules), dict(module._parameters)
+    return clone
+
+
+def _in_type(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Return a copy of a module with weights of another type; the module itself, which others may use, stays."""
+    clone = _shallow_copy(module)
+    for name, weight in module._parameters.items():
+        if weight is not None:
+            clone._parameters[name] = cast(nn.Parameter, weight.to(dtype))
+    for name, child in module._modules.items():
+        if child is not None:
+            clone._modules[name] = _in_type(child, dtype)
+    if module._compiled_call_impl is not None:  # it is bound to the module's own weights
+        clone._compiled_call_impl = None
+        clone.compile(dynamic=True)
     return clone
 
 
