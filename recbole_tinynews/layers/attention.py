@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from recbole_tinynews.layers.packed_attention import Groups, text_offsets
+from recbole_tinynews.layers.texts import Groups, text_offsets
 
 __all__ = ["AdditiveAttention", "SelfAttention"]
 

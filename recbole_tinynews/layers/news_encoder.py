@@ -18,14 +18,15 @@ from torch.utils.checkpoint import checkpoint
 from recbole_tinynews import distributed
 from recbole_tinynews.data.ragged import Ragged, places
 from recbole_tinynews.layers.attention import AdditiveAttention
-from recbole_tinynews.layers.packed_attention import Groups
 from recbole_tinynews.layers.plm import PLM, LayerStates
+from recbole_tinynews.layers.texts import Groups, sent
 
 __all__ = ["NewsEncoder", "NewsInput", "PackStates"]
 
 # Numbers that one layer keeps of a token for the backward pass, in sizes of its state; an estimate for texts as short
 # as titles: attention keeps more of long ones.
 _KEPT_STATES = 24
+_AT_ONCE = (8192, 131_072)  # tokens: what fits a CPU's cache, and what keeps a GPU busy while the next is prepared
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class NewsInput:
 
     def packed(self, rows: np.ndarray) -> torch.Tensor:
         """Return the values of some news, one after another, shape (tokens,) or (tokens, hidden)."""
-        return self.values[torch.from_numpy(places(self.offsets, rows)).to(self.values.device)]
+        return self.values[sent(torch.from_numpy(places(self.offsets, rows)), self.values.device)]
 
 
 class PackStates(NamedTuple):
@@ -99,8 +100,8 @@ class NewsEncoder(nn.Module):
         Size of the attention's query.
     precision : {"float32", "bfloat16"}
         Arithmetic of the encoder and the pooling; weights and news vectors are not rounded.
-    max_tokens : int
-        Most tokens that go through the encoder at once.
+    max_tokens : int, optional
+        Most tokens that go through the encoder at once; 8,192 on a CPU and 131,072 on a GPU if not given.
     memory_gb : float, optional
         Memory for what the backward pass through one call needs, by an estimate for texts as short as titles. A batch
         that needs more goes through in packs that do not, each of which is computed once more for the backward pass.
@@ -113,7 +114,7 @@ class NewsEncoder(nn.Module):
         news_dim: int,
         query_dim: int,
         precision: str = "float32",
-        max_tokens: int = 8192,
+        max_tokens: int | None = None,
         memory_gb: float | None = None,
     ) -> None:
         super().__init__()
@@ -148,7 +149,7 @@ class NewsEncoder(nn.Module):
         Of several processes each encodes its share, and all get all of it.
         """
         own = distributed.share(np.argsort(source.lengths[rows], kind="stable"))
-        encode, at_once = partial(self._pool_pack, source), self.max_tokens
+        encode, at_once = partial(self._pool_pack, source), self._at_once()
         if torch.is_grad_enabled() and self.memory_gb is not None:
             fitting = self._tokens_within(self.memory_gb)
             if source.lengths[rows[own]].sum() > fitting:
@@ -177,7 +178,7 @@ class NewsEncoder(nn.Module):
         """
         own = distributed.share(np.argsort(source.lengths[rows], kind="stable"))
         pooled, packs, start = [], [], 0
-        for pack, groups in _packs(source.lengths, rows[own], self.max_tokens):
+        for pack, groups in _packs(source.lengths, rows[own], self._at_once()):
             with self.autocast():
                 states, layers = self.plm.layer_states(self._states(source, pack, groups), groups, wanted)
                 pooled.append(self.pooling.packed(states, groups))
@@ -191,6 +192,9 @@ class NewsEncoder(nn.Module):
     def _pool_pack(self, source: NewsInput, rows: np.ndarray, groups: Groups) -> torch.Tensor:
         with self.autocast():
             return self.pooling.packed(self.plm(self._states(source, rows, groups), groups), groups)
+
+    def _at_once(self) -> int:
+        return self.max_tokens or _AT_ONCE[self.dense.weight.device.type == "cuda"]
 
     def _tokens_within(self, gigabytes: float) -> int:
         """Tokens whose backward pass needs no more memory than this."""
@@ -226,7 +230,7 @@ class NewsEncoder(nn.Module):
             states = _mapped(size, self.state_dtype, folder)
         order = np.argsort(source.lengths[rows], kind="stable")
         with self.autocast():
-            for part, groups in _packs(source.lengths, rows[order], self.max_tokens):
+            for part, groups in _packs(source.lengths, rows[order], self._at_once()):
                 computed = self._states(source, part, groups)
                 states[torch.from_numpy(places(offsets, part))] = computed.to(states.device)
         return NewsInput(states, offsets)

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from importlib.util import find_spec
 from itertools import groupby
 
 import torch
 from torch import nn
-from torch.nested import nested_tensor_from_jagged
-from torch.nn.functional import pad, scaled_dot_product_attention
-from transformers import AttentionInterface
+from torch.nn.functional import scaled_dot_product_attention
 
 from recbole_tinynews.layers.dropout import drop
+from recbole_tinynews.layers.texts import Groups
 
-Groups = Sequence[tuple[int, int]]
 _LONGEST_PADDED = 256
+_HAS_TRITON = find_spec("triton") is not None  # comes with torch for NVIDIA's GPUs on Linux
 
-__all__ = ["Groups", "packed_attention", "text_offsets"]
-
-
-def text_offsets(groups: Groups, device: torch.device) -> torch.Tensor:
-    """Where each text starts, and where the last one ends: int64 Tensor of shape (texts + 1,).
-
-    Parameters
-    ----------
-    groups : sequence of (number, length)
-        How many texts of which length follow each other.
-    device : torch.device
-        Where it is wanted; a GPU is not waited for.
-    """
-    numbers, lengths = torch.tensor(groups).unbind(1)
-    offsets = pad(lengths.repeat_interleave(numbers).cumsum(0), (1, 0))
-    return offsets.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else offsets
+__all__ = ["packed_attention"]
 
 
 @torch.compiler.disable
@@ -44,15 +28,15 @@ def packed_attention(
     groups: torch.Tensor,
     dropout: float = 0.0,
     scaling: float | None = None,
-    offsets: torch.Tensor | None = None,
+    spans: torch.Tensor | None = None,
     **_: object,
 ) -> tuple[torch.Tensor, None]:
     """Attend inside each text of a packed batch, in the form that `transformers` asks for.
 
     Everything else in a layer works on single tokens and sees all texts as one long sequence, without
-    padding. On a GPU all texts attend in one call that knows where each starts; on a CPU, which has no such call,
-    texts of one length attend together. Torch's attention on a CPU knows no dropout, and in bfloat16 its backward pass
-    is slow for short texts: there texts of similar length attend together, padded inside the attention only.
+    padding. On a GPU all texts attend in one call, :func:`~recbole_tinynews.layers.gpu_attention.attend`; else those of
+    one length do. Torch's attention on a CPU knows no dropout, and in bfloat16 its backward pass is slow for short
+    texts: there texts of similar length attend together, padded inside the attention only.
 
     Parameters
     ----------
@@ -60,39 +44,29 @@ def packed_attention(
         Projections of all tokens.
     groups : int64 Tensor of shape (groups, 2)
         How many texts of which length follow each other.
-    offsets : int64 Tensor of shape (texts + 1,), optional
-        On a GPU: the same as :func:`text_offsets` gives it.
+    spans : int32 Tensor of shape (2, tokens), optional
+        On a GPU: where the text of each token starts and ends.
 
     Returns
     -------
     Tensor of shape (1, tokens, heads, head_dim), and None
     """
-    projections = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
+    q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if offsets is not None:
-        return _attend_jagged(projections, groups[:, 1], offsets, dropout, scaling).unsqueeze(0), None
+    if spans is not None and _HAS_TRITON and query.dtype != torch.float64:
+        from recbole_tinynews.layers.gpu_attention import attend
+
+        return attend(q, k, v, spans, int(groups[:, 1].max()), dropout, scaling).unsqueeze(0), None
     slow = query.requires_grad and query.dtype == torch.bfloat16 and bool((groups[:, 1] <= _LONGEST_PADDED).all())
     if query.device.type == "cpu" and (dropout or slow):
-        alike, attend = (lambda group: _padded(group[1])), _attend_padded
+        alike, attend_alike = (lambda group: _padded(group[1])), _attend_padded
     else:
-        alike, attend = (lambda group: group[1]), _attend
+        alike, attend_alike = (lambda group: group[1]), _attend
     parts = [list(same) for _, same in groupby(groups.tolist(), alike)]
     sizes = [sum(number * length for number, length in part) for part in parts]
-    cut = zip(*(tokens.split(sizes) for tokens in projections), strict=True)
-    attended = [attend(q, k, v, part, dropout, scaling) for (q, k, v), part in zip(cut, parts, strict=True)]
+    cut = zip(q.split(sizes), k.split(sizes), v.split(sizes), parts, strict=True)
+    attended = [attend_alike(*texts, dropout, scaling) for texts in cut]
     return torch.cat(attended).unsqueeze(0), None
-
-
-def _attend_jagged(
-    projections: Sequence[torch.Tensor], lengths: torch.Tensor, offsets: torch.Tensor, dropout: float, scaling: float
-) -> torch.Tensor:
-    """Attend inside texts of any lengths; projections of shape (tokens, heads, head_dim)."""
-    shortest, longest = int(lengths.min()), int(lengths.max())
-    texts = [
-        nested_tensor_from_jagged(tokens, offsets, min_seqlen=shortest, max_seqlen=longest) for tokens in projections
-    ]
-    q, k, v = (tokens.transpose(1, 2) for tokens in texts)
-    return scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling).transpose(1, 2).values()
 
 
 def _attend(
@@ -121,6 +95,3 @@ def _attend_padded(
 def _padded(length: int) -> int:
     """Length to which a text is padded in attention: multiples of 8 (4 and 16 were slower)."""
     return -(-length // 8) * 8
-
-
-AttentionInterface.register("packed", packed_attention)

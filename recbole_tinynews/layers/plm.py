@@ -9,13 +9,16 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import AttentionInterface, PreTrainedModel
 
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.layers.dropout import Dropout
-from recbole_tinynews.layers.packed_attention import Groups, text_offsets
+from recbole_tinynews.layers.packed_attention import packed_attention
+from recbole_tinynews.layers.texts import Groups, text_spans
 
 __all__ = ["PLM", "LayerStates"]
+
+AttentionInterface.register("packed", packed_attention)
 
 
 class LayerStates(NamedTuple):
@@ -96,8 +99,13 @@ class PLM(nn.Module):
         positions = getattr(self.model.embeddings, "position_embeddings", None)
         if positions is None:  # relative ones only
             return self.model.config.max_position_embeddings
-        unused = 0 if positions.padding_idx is None else positions.padding_idx + 1  # RoBERTa and MPNet
-        return positions.num_embeddings - unused
+        return positions.num_embeddings - self._first_position
+
+    @property
+    def _first_position(self) -> int:
+        """Position of a text's first token; RoBERTa and MPNet leave some unused."""
+        padding = getattr(getattr(self.model.embeddings, "position_embeddings", None), "padding_idx", None)
+        return 0 if padding is None else padding + 1
 
     def freeze(self, trained_layers: int) -> None:
         """Train the last layers only; with at least as many as there are, all layers, but never the embeddings."""
@@ -179,12 +187,13 @@ class PLM(nn.Module):
         dtype : torch.dtype, optional
             Type of the states that enter the first layer, and of the result; that of the weights if not given.
         """
-        embeddings = self._view(slice(0, 0))
-        states = [
-            embeddings(input_ids=ids.view(number, length)).last_hidden_state.flatten(0, 1)
-            for ids, (number, length) in zip(_split(token_ids.long(), groups), groups, strict=True)
-        ]
-        return self._run_layers(torch.cat(states).to(dtype=dtype), groups, slice(0, self.num_frozen)).to(dtype=dtype)
+        places = torch.arange(len(token_ids), device=token_ids.device) - text_spans(groups, token_ids.device)[0]
+        places += self._first_position
+        embeddings = self.model.get_submodule("embeddings")
+        states = embeddings(input_ids=token_ids.long()[None], position_ids=places[None]).squeeze(0)
+        if hasattr(self.model, "embeddings_project"):  # ELECTRA
+            states = self.model.get_submodule("embeddings_project")(states)
+        return self._run_layers(states.to(dtype=dtype), groups, slice(0, self.num_frozen)).to(dtype=dtype)
 
     def _run_layers(self, states: torch.Tensor, groups: Groups, part: slice) -> torch.Tensor:
         """Let the encoder's own forward run over some of its layers, from states.
@@ -206,7 +215,7 @@ class PLM(nn.Module):
             # A tensor, since compiled layers are made anew for every other list.
             where = {"groups": torch.tensor(groups)}
             if states.device.type == "cuda":
-                where["offsets"] = text_offsets(groups, states.device)
+                where["spans"] = text_spans(groups, states.device).int()
             return view(inputs_embeds=states.unsqueeze(0), **where).last_hidden_state.squeeze(0)
         texts = zip(_split(states, groups), groups, strict=True)
         runs = [view(inputs_embeds=rows.unflatten(0, group)).last_hidden_state.flatten(0, 1) for rows, group in texts]

@@ -1,0 +1,210 @@
+"""Attention inside texts that lie one after another, as one Triton kernel for all of them.
+
+Kernels made for long texts give each text a block of a hundred and more rows of its own; a title fills an eighth of it.
+Here a block holds as many texts as fit, whatever their lengths, and each row looks at the columns of its text only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+
+__all__ = ["attend"]
+
+_BLOCK = 64
+_LOG2_E = 1.4426950408889634
+
+
+def attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    spans: torch.Tensor,
+    longest: int,
+    dropout: float,
+    scaling: float,
+) -> torch.Tensor:
+    """Attend inside each text: ``softmax(scaling * Q K^T) V``.
+
+    Parameters
+    ----------
+    query, key, value : Tensor of shape (tokens, heads, head_dim)
+        Projections of all tokens, in float32, bfloat16 or float16; sums are in float32.
+    spans : int32 Tensor of shape (2, tokens)
+        Where the text of each token starts and ends.
+    longest : int
+        Most tokens of a text.
+    dropout : float
+        Share of attention weights that become zero.
+    scaling : float
+        Factor of the dot products.
+
+    Returns
+    -------
+    Tensor of shape (tokens, heads, head_dim)
+    """
+    return _Attention.apply(query, key, value, spans, longest, dropout, scaling)
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        spans: torch.Tensor,
+        longest: int,
+        dropout: float,
+        scaling: float,
+    ) -> torch.Tensor:
+        query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
+        output = torch.empty_like(query)
+        sums = torch.empty(query.shape[:2], dtype=torch.float32, device=query.device)
+        seed = torch.randint(2**31 - 1, (1,), device=query.device)
+        settings = _settings(query, longest, dropout, scaling)
+        _forward[_grid(query)](query, key, value, spans, output, sums, seed, **settings)
+        ctx.save_for_backward(query, key, value, spans, output, sums, seed)
+        ctx.settings = settings
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        query, key, value, spans, output, sums, seed = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        means = (gradient.float() * output.float()).sum(-1)
+        found = [torch.empty_like(query) for _ in range(3)]
+        _backward[_grid(query)](query, key, value, spans, gradient, sums, means, *found, seed, **ctx.settings)
+        return *found, None, None, None, None
+
+
+def _grid(query: torch.Tensor) -> tuple[int, int]:
+    return triton.cdiv(query.shape[0], _BLOCK), query.shape[1]
+
+
+def _settings(query: torch.Tensor, longest: int, dropout: float, scaling: float) -> dict[str, Any]:
+    tokens, heads, dim = query.shape
+    return {
+        "tokens": tokens, "longest": longest, "dropout": dropout, "scaling": scaling, "heads": heads, "dim": dim,
+        "WIDTH": max(16, triton.next_power_of_2(dim)), "BLOCK": _BLOCK, "DROPS": dropout > 0, "LOG2_E": _LOG2_E,
+    }  # fmt: skip
+
+
+@triton.jit
+def _tile(base, rows, head, tokens, heads, dim, WIDTH: tl.constexpr):
+    """Rows of one head of a (tokens, heads, dim) tensor, zero beyond its end."""
+    columns = tl.arange(0, WIDTH)
+    places = (rows[:, None] * heads + head) * dim + columns[None, :]
+    return tl.load(base + places, mask=(rows[:, None] < tokens) & (columns[None, :] < dim), other=0.0)
+
+
+@triton.jit
+def _put(base, values, rows, head, tokens, heads, dim, WIDTH: tl.constexpr):
+    columns = tl.arange(0, WIDTH)
+    places = (rows[:, None] * heads + head) * dim + columns[None, :]
+    inside = (rows[:, None] < tokens) & (columns[None, :] < dim)
+    tl.store(base + places, values.to(base.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _kept(seed, queries, keys, starts, head, heads, longest, dropout):
+    """Which weights stay; a number for each pair of tokens of a text and each head, the same in both passes."""
+    return tl.rand(seed, (queries * heads + head) * longest + keys - starts) >= dropout
+
+
+@triton.jit
+def _forward(
+    query, key, value, spans, output, sums, seed,
+    tokens, longest, dropout, scaling, heads, dim,
+    WIDTH: tl.constexpr, BLOCK: tl.constexpr, DROPS: tl.constexpr, LOG2_E: tl.constexpr,
+):  # fmt: skip
+    head = tl.program_id(1)
+    rows = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    starts = tl.load(spans + rows, mask=rows < tokens, other=tokens)
+    ends = tl.load(spans + tokens + rows, mask=rows < tokens, other=0)
+    drawn = tl.load(seed)
+    q = _tile(query, rows, head, tokens, heads, dim, WIDTH)
+    highest = tl.full([BLOCK], -1e30, tl.float32)
+    total = tl.zeros([BLOCK], tl.float32)
+    attended = tl.zeros([BLOCK, WIDTH], tl.float32)
+    lowest = tl.load(spans + tl.program_id(0) * BLOCK)
+    beyond = tl.load(spans + tokens + tl.minimum(tl.program_id(0) * BLOCK + BLOCK, tokens) - 1)
+    for first in range(lowest, beyond, BLOCK):
+        others = first + tl.arange(0, BLOCK)
+        k = _tile(key, others, head, tokens, heads, dim, WIDTH)
+        v = _tile(value, others, head, tokens, heads, dim, WIDTH)
+        own = (others[None, :] >= starts[:, None]) & (others[None, :] < ends[:, None])
+        scores = tl.where(own, tl.dot(q, tl.trans(k), input_precision="ieee") * (scaling * LOG2_E), -1e30)
+        higher = tl.maximum(highest, tl.max(scores, 1))
+        weights = tl.where(own, tl.exp2(scores - higher[:, None]), 0.0)
+        shrink = tl.exp2(highest - higher)
+        total = total * shrink + tl.sum(weights, 1)
+        if DROPS:
+            kept = _kept(drawn, rows[:, None], others[None, :], starts[:, None], head, heads, longest, dropout)
+            weights = tl.where(kept, weights / (1 - dropout), 0.0)
+        attended = attended * shrink[:, None] + tl.dot(weights.to(v.dtype), v, input_precision="ieee")
+        highest = higher
+    total = tl.where(rows < tokens, total, 1.0)
+    _put(output, attended / total[:, None], rows, head, tokens, heads, dim, WIDTH)
+    tl.store(sums + rows * heads + head, highest + tl.log2(total), mask=rows < tokens)
+
+
+@triton.jit
+def _backward(
+    query, key, value, spans, gradient, sums, means, query_gradient, key_gradient, value_gradient, seed,
+    tokens, longest, dropout, scaling, heads, dim,
+    WIDTH: tl.constexpr, BLOCK: tl.constexpr, DROPS: tl.constexpr, LOG2_E: tl.constexpr,
+):  # fmt: skip
+    """Gradients of a block's queries, keys and values: who looks at it is whom it looks at, the tokens of its texts."""
+    head = tl.program_id(1)
+    rows = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    starts = tl.load(spans + rows, mask=rows < tokens, other=tokens)
+    ends = tl.load(spans + tokens + rows, mask=rows < tokens, other=0)
+    drawn = tl.load(seed)
+    q = _tile(query, rows, head, tokens, heads, dim, WIDTH)
+    k = _tile(key, rows, head, tokens, heads, dim, WIDTH)
+    v = _tile(value, rows, head, tokens, heads, dim, WIDTH)
+    g = _tile(gradient, rows, head, tokens, heads, dim, WIDTH)
+    own_sum = tl.load(sums + rows * heads + head, mask=rows < tokens, other=0.0)
+    own_mean = tl.load(means + rows * heads + head, mask=rows < tokens, other=0.0)
+    of_query = tl.zeros([BLOCK, WIDTH], tl.float32)
+    of_key = tl.zeros([BLOCK, WIDTH], tl.float32)
+    of_value = tl.zeros([BLOCK, WIDTH], tl.float32)
+    lowest = tl.load(spans + tl.program_id(0) * BLOCK)
+    beyond = tl.load(spans + tokens + tl.minimum(tl.program_id(0) * BLOCK + BLOCK, tokens) - 1)
+    for first in range(lowest, beyond, BLOCK):
+        others = first + tl.arange(0, BLOCK)
+        own = (others[None, :] >= starts[:, None]) & (others[None, :] < ends[:, None])
+        other_k = _tile(key, others, head, tokens, heads, dim, WIDTH)
+        other_v = _tile(value, others, head, tokens, heads, dim, WIDTH)
+        # The block's rows as queries.
+        scores = tl.dot(q, tl.trans(other_k), input_precision="ieee") * (scaling * LOG2_E)
+        weights = tl.where(own, tl.exp2(scores - own_sum[:, None]), 0.0)
+        change = tl.dot(g, tl.trans(other_v), input_precision="ieee")
+        if DROPS:
+            kept = _kept(drawn, rows[:, None], others[None, :], starts[:, None], head, heads, longest, dropout)
+            change = tl.where(kept, change / (1 - dropout), 0.0)
+        change = weights * (change - own_mean[:, None]) * scaling
+        of_query += tl.dot(change.to(other_k.dtype), other_k, input_precision="ieee")
+        # The block's rows as keys and values.
+        other_q = _tile(query, others, head, tokens, heads, dim, WIDTH)
+        other_g = _tile(gradient, others, head, tokens, heads, dim, WIDTH)
+        other_sum = tl.load(sums + others * heads + head, mask=others < tokens, other=0.0)
+        other_mean = tl.load(means + others * heads + head, mask=others < tokens, other=0.0)
+        scores = tl.dot(k, tl.trans(other_q), input_precision="ieee") * (scaling * LOG2_E)
+        weights = tl.where(own, tl.exp2(scores - other_sum[None, :]), 0.0)
+        change = tl.dot(v, tl.trans(other_g), input_precision="ieee")
+        given = weights
+        if DROPS:
+            kept = _kept(drawn, others[None, :], rows[:, None], starts[:, None], head, heads, longest, dropout)
+            change = tl.where(kept, change / (1 - dropout), 0.0)
+            given = tl.where(kept, weights / (1 - dropout), 0.0)
+        of_value += tl.dot(given.to(other_g.dtype), other_g, input_precision="ieee")
+        change = weights * (change - other_mean[None, :]) * scaling
+        of_key += tl.dot(change.to(other_q.dtype), other_q, input_precision="ieee")
+    _put(query_gradient, of_query, rows, head, tokens, heads, dim, WIDTH)
+    _put(key_gradient, of_key, rows, head, tokens, heads, dim, WIDTH)
+    _put(value_gradient, of_value, rows, head, tokens, heads, dim, WIDTH)
