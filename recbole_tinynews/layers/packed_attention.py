@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from itertools import groupby
 
@@ -13,7 +14,6 @@ from recbole_tinynews.layers.dropout import drop
 from recbole_tinynews.layers.texts import Groups
 
 _LONGEST_PADDED = 256
-_HAS_TRITON = find_spec("triton") is not None  # comes with torch for NVIDIA's GPUs on Linux
 
 __all__ = ["packed_attention"]
 
@@ -33,8 +33,8 @@ def packed_attention(
 ) -> tuple[torch.Tensor, None]:
     """Attend inside each text of a packed batch, in the form that `transformers` asks for.
 
-    Everything else in a layer works on single tokens and sees all texts as one long sequence, without
-    padding. On a GPU all texts attend in one call, :func:`~recbole_tinynews.layers.gpu_attention.attend`; else those of
+    Everything else in a layer works on single tokens and sees all texts as one long sequence, without padding. In
+    bfloat16 on a GPU all texts attend in one call, :func:`~recbole_tinynews.layers.gpu_attention.attend`; else those of
     one length do. Torch's attention on a CPU knows no dropout, and in bfloat16 its backward pass is slow for short
     texts: there texts of similar length attend together, padded inside the attention only.
 
@@ -53,7 +53,7 @@ def packed_attention(
     """
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if spans is not None and _HAS_TRITON and query.dtype != torch.float64:
+    if spans is not None and query.dtype == torch.bfloat16 and _kernel_runs():
         from recbole_tinynews.layers.gpu_attention import attend
 
         return attend(q, k, v, spans, int(groups[:, 1].max()), dropout, scaling).unsqueeze(0), None
@@ -67,6 +67,12 @@ def packed_attention(
     cut = zip(q.split(sizes), k.split(sizes), v.split(sizes), parts, strict=True)
     attended = [attend_alike(*texts, dropout, scaling) for texts in cut]
     return torch.cat(attended).unsqueeze(0), None
+
+
+@cache
+def _kernel_runs() -> bool:
+    """Whether there is Triton, which comes with torch for GPUs on Linux, and a GPU with bfloat16, as it asks for."""
+    return find_spec("triton") is not None and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _attend(
