@@ -93,8 +93,8 @@ class World:
         """News that training meets."""
         return np.unique(np.concatenate([self.train.history.values, self.train.candidates.values]))
 
-    def frozen(self, encoder: NewsEncoder) -> tuple[NewsInput, float]:
-        """States below the trained layers, and the seconds that computing them takes.
+    def frozen(self, encoder: NewsEncoder, folder: Path | None = None) -> tuple[NewsInput, float]:
+        """States below the trained layers, in memory or in a file, and the seconds that computing them takes.
 
         Only some are computed, and the seconds scaled; the rest is random, which makes no difference to speed.
         """
@@ -105,11 +105,11 @@ class World:
         encoder.frozen_input(source, some)
         self.wait()
         seconds = (time.perf_counter() - started) * source.lengths[met].sum() / source.lengths[some].sum()
-        lengths = np.zeros_like(source.lengths)
-        lengths[met] = source.lengths[met]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        size = int(offsets[-1]), encoder.plm.hidden_size
-        return NewsInput(torch.randn(size, dtype=encoder.state_dtype, device=self.device), offsets), seconds
+        states = encoder.frozen_room(source, met, folder)
+        for part in np.array_split(met, 100):
+            size = int(source.lengths[part].sum()), encoder.plm.hidden_size
+            states.put(part, torch.randn(size, dtype=encoder.state_dtype, device=self.device))
+        return states, seconds
 
     def rate(self, step: Callable[[Any], float], batches: Iterator[Any], warm: Iterator[Any] | None = None) -> float:
         """Units per second: some steps warm up, then as many as fit into the time."""

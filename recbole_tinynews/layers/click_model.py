@@ -21,6 +21,7 @@ from recbole_tinynews.layers.word_encoder import WordInput
 __all__ = ["ClickModel", "ClickScores", "NewsSlots", "NewsSource"]
 
 _IMPRESSIONS_AT_ONCE = 1024
+_NEWS_AT_ONCE = 2**15  # more take memory for what lies between tokens and vectors
 _HISTORIES_AT_ONCE = 2**15  # among which none is encoded twice
 
 
@@ -123,9 +124,10 @@ class ClickModel(nn.Module):
 
     def news_table(self, source: NewsSource, rows: np.ndarray) -> torch.Tensor:
         """Encode news for use, as rows of a table of all news, shape (news, news_dim); the others are zero."""
-        encoded = self.encode_news(source, rows)
-        table = encoded.new_zeros(source.num_news, encoded.shape[1])
-        table[torch.from_numpy(rows)] = encoded
+        table = next(self.parameters()).new_zeros(source.num_news, self.news_encoder.news_dim)
+        for start, stop in chunks(len(rows), _NEWS_AT_ONCE):
+            some = rows[start:stop]
+            table[torch.from_numpy(some)] = self.encode_news(source, some)
         return table
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,10 +40,36 @@ class NewsInput:
         Token ids of all news, one news after another; or the states that enter the first trained layer.
     offsets : ndarray of shape (news + 1,)
         Where each news starts.
+    file : mmap, optional
+        What the values are in, if it is a file.
     """
 
     values: torch.Tensor
     offsets: np.ndarray
+    file: mmap.mmap | None = None
+
+    @classmethod
+    def for_states(
+        cls, lengths: np.ndarray, hidden: int, dtype: torch.dtype, device: torch.device, folder: Path | None = None
+    ) -> NewsInput:
+        """Make room for states of texts of the given lengths, on a device or in a file in a folder.
+
+        The file has no name, and is gone with the process.
+
+        Raises
+        ------
+        OSError
+            If the disk has no room for it.
+        """
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        shape = int(offsets[-1]), hidden
+        if folder is None:
+            return cls(torch.empty(shape, dtype=dtype, device=device), offsets)
+        size = shape[0] * shape[1] * dtype.itemsize
+        with TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error now, not a crash later
+            mapped = mmap.mmap(file.fileno(), size)
+        return cls(torch.frombuffer(mapped, dtype=dtype).view(shape), offsets, mapped)
 
     @classmethod
     def from_tokens(cls, tokens: Ragged, device: torch.device | str = "cpu") -> NewsInput:
@@ -61,7 +88,19 @@ class NewsInput:
 
     def packed(self, rows: np.ndarray) -> torch.Tensor:
         """Return the values of some news, one after another, shape (tokens,) or (tokens, hidden)."""
-        return self.values[sent(torch.from_numpy(places(self.offsets, rows)), self.values.device)]
+        values = self.values[sent(torch.from_numpy(places(self.offsets, rows)), self.values.device)]
+        self._leave_file()
+        return values
+
+    def put(self, rows: np.ndarray, values: torch.Tensor) -> None:
+        """Set the values of some news, given as :meth:`packed` returns them."""
+        self.values[torch.from_numpy(places(self.offsets, rows))] = values.to(self.values.device)
+        self._leave_file()
+
+    def _leave_file(self) -> None:
+        """Keep the file in the system's cache, which gives way, instead of in this process's memory, which does not."""
+        if self.file is not None:
+            self.file.madvise(mmap.MADV_DONTNEED)
 
 
 class PackStates(NamedTuple):
@@ -121,6 +160,7 @@ class NewsEncoder(nn.Module):
         self.plm = plm
         self.pooling = AdditiveAttention(plm.hidden_size, query_dim)
         self.dense = nn.Linear(plm.hidden_size, news_dim)
+        self.news_dim = news_dim
         self.precision = precision
         self.max_tokens = max_tokens
         self.memory_gb = memory_gb
@@ -213,27 +253,30 @@ class NewsEncoder(nn.Module):
         rows : int ndarray of shape (n,)
             The news wanted.
         folder : Path, optional
-            Where to keep the states in a file, which is mapped into memory; else they are in memory.
+            Where to keep the states in a file; else they are in memory.
 
         Returns
         -------
         NewsInput
             Takes :meth:`frozen_bytes`.
+
+        Raises
+        ------
+        OSError
+            If the disk has no room for the file.
         """
-        kept = np.zeros_like(source.lengths)
-        kept[rows] = source.lengths[rows]
-        offsets = np.concatenate([[0], np.cumsum(kept)])
-        size = int(offsets[-1]), self.plm.hidden_size
-        if folder is None:
-            states = torch.empty(size, dtype=self.state_dtype, device=source.values.device)
-        else:
-            states = _mapped(size, self.state_dtype, folder)
+        states = self.frozen_room(source, rows, folder)
         order = np.argsort(source.lengths[rows], kind="stable")
         with self.autocast():
             for part, groups in _packs(source.lengths, rows[order], self._at_once()):
-                computed = self._states(source, part, groups)
-                states[torch.from_numpy(places(offsets, part))] = computed.to(states.device)
-        return NewsInput(states, offsets)
+                states.put(part, self._states(source, part, groups))
+        return states
+
+    def frozen_room(self, source: NewsInput, rows: np.ndarray, folder: Path | None = None) -> NewsInput:
+        """Make room for what :meth:`frozen_input` computes."""
+        lengths = np.zeros_like(source.lengths)
+        lengths[rows] = source.lengths[rows]
+        return NewsInput.for_states(lengths, self.plm.hidden_size, self.state_dtype, source.values.device, folder)
 
     def frozen_bytes(self, source: NewsInput, rows: np.ndarray) -> int:
         """Size of the frozen states of the given news: ``4 * hidden`` bytes a token, half of it in bfloat16."""
@@ -263,11 +306,3 @@ def _packs(lengths: np.ndarray, rows: np.ndarray, max_tokens: int) -> Iterator[t
         values, numbers = np.unique(lengths[pack], return_counts=True)
         yield pack, list(zip(numbers.tolist(), values.tolist(), strict=True))
         start += len(pack)
-
-
-def _mapped(size: tuple[int, int], dtype: torch.dtype, folder: Path) -> torch.Tensor:
-    """Make a tensor in a file without a name, which is gone with the process."""
-    bytes_of_row = size[1] * dtype.itemsize
-    with TemporaryFile(dir=folder) as file:
-        os.posix_fallocate(file.fileno(), 0, size[0] * bytes_of_row)  # a full disk is an error now, not a crash later
-        return torch.from_numpy(np.memmap(file, np.uint8, "w+", shape=(size[0], bytes_of_row))).view(dtype)

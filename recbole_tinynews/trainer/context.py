@@ -181,21 +181,29 @@ class PLMContext(StageContext):
 
     def titles_for(self, encoder: NewsEncoder, folder: Path) -> NewsInput:
         """Titles as the trained layers of an encoder get them: their frozen states, where memory or disk allows."""
-        gigabytes = encoder.frozen_bytes(self.data.titles, self.data.news) / 2**30
-        in_memory = gigabytes <= self.config["frozen_cache_gb"]
-        if encoder.plm.num_frozen == 0 or not (in_memory or gigabytes <= self.config["frozen_disk_gb"]):
-            if encoder.plm.num_frozen:
-                getLogger().info("frozen layers run in every step: their states would take %.2f GB", gigabytes)
+        if encoder.plm.num_frozen == 0:
             self._kept = None
             return self.data.titles
         key = checksum(encoder.plm.frozen_weights()), encoder.state_dtype
         if self._kept is None or self._kept[0] != key:  # teachers that start alike share them
-            self._kept = None
-            place = "memory" if in_memory else "a file"
-            getLogger().info("keeping the states below the trained layers in %s: %.2f GB", place, gigabytes)
-            states = encoder.eval().frozen_input(self.data.titles, self.data.news, None if in_memory else folder)
-            self._kept = key, states
+            self._kept = None  # lets go of memory before more is taken
+            self._kept = key, self._frozen_titles(encoder, folder)
         return self._kept[1]
+
+    def _frozen_titles(self, encoder: NewsEncoder, folder: Path) -> NewsInput:
+        gigabytes = encoder.frozen_bytes(self.data.titles, self.data.news) / 2**30
+        in_memory, in_file = self.config["frozen_cache_gb"], self.config["frozen_disk_gb"]
+        if in_memory is None:
+            in_memory = 4.0 if self.config["device"].type == "cuda" else 2.0
+        for place, limit, where in (("memory", in_memory, None), ("a file", in_file, folder)):
+            if gigabytes <= limit:
+                getLogger().info("keeping the states below the trained layers in %s: %.2f GB", place, gigabytes)
+                try:
+                    return encoder.eval().frozen_input(self.data.titles, self.data.news, where)
+                except OSError as error:
+                    getLogger().info("no room for the file: %s", error.strerror)
+        getLogger().info("frozen layers run in every step: their states would take %.2f GB", gigabytes)
+        return self.data.titles
 
     def memory(self, settings: Mapping[str, Any], vectors: int = 1) -> NewsMemory | None:
         """Return room for so many vectors of each clicked news, if the settings want them to be kept."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,6 +99,19 @@ def test_states_in_a_file_are_those_in_memory_in_bfloat16_too(plm_folder, tmp_pa
     expected, found = (encoder.frozen_input(NEWS, ROWS, folder).values for folder in (None, tmp_path))
     assert found.dtype == expected.dtype == torch.bfloat16
     assert torch.equal(found, expected)
+
+
+def test_states_in_a_file_take_memory_neither_when_put_nor_when_read(tmp_path):
+    def mapped() -> int:
+        return int(Path("/proc/self/status").read_text(encoding="utf-8").split("RssFile:")[1].split()[0]) * 1024
+
+    rows, dim, before = np.arange(1000), 2**14, mapped()
+    states = NewsInput.for_states(np.ones(1000, dtype=np.int64), dim, torch.float32, torch.device("cpu"), tmp_path)
+    for part in np.array_split(rows, 10):
+        states.put(part, torch.from_numpy(part).float().unsqueeze(1).expand(-1, dim))
+    for part in np.array_split(rows[::-1], 10):
+        assert torch.equal(states.packed(part)[:, -1].long(), torch.from_numpy(part.copy()))
+    assert mapped() - before < 0.2 * 1000 * dim * 4
 
 
 @pytest.mark.parametrize("trained_layers", [0, 1, 2])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import errno
+import os
 
 import numpy as np
 import pytest
@@ -152,12 +154,24 @@ def frozen(monkeypatch) -> list[str]:
 def test_frozen_states_in_memory_in_a_file_or_recomputed_give_the_same_weights(world, tmp_path, frozen):
     settings = {"dropout": 0.0, "epochs": 1}
     kept = run(world, tmp_path / "kept", **settings)
-    for place, more in (("file", {"frozen_cache_gb": 0, "frozen_disk_gb": 1}), ("nowhere", {"frozen_cache_gb": 0})):
+    limits = {"file": {"frozen_cache_gb": 0}, "nowhere": {"frozen_cache_gb": 0, "frozen_disk_gb": 0}}
+    for place, more in limits.items():
         other = run(world, tmp_path / place, **more, **settings)
         for name in NAMES:
             for key, tensor in kept[name].weights.items():
                 torch.testing.assert_close(other[name].weights[key], tensor, rtol=0, atol=1e-4, msg=f"{name} {key}")
     assert frozen == ["memory", "file"]
+
+
+def test_where_the_disk_has_no_room_frozen_layers_run_in_every_step(world, tmp_path, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    caplog.set_level("INFO")
+    run(world, tmp_path, epochs=0, frozen_cache_gb=0, frozen_disk_gb=1)
+    assert "no room for the file: No space left on device" in caplog.text
+    assert "frozen layers run in every step" in caplog.text
 
 
 def test_teachers_that_start_alike_share_their_frozen_states_and_others_do_not(world, tmp_path, frozen):
