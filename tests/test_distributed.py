@@ -105,6 +105,7 @@ def test_two_processes_share_layers_and_masks_and_end_with_the_losses_and_weight
 
 def test_more_processes_than_news_in_a_batch_give_the_losses_and_weights_of_one(news):
     settings = {**news, "epochs": 1, "train_batch_size": 1, "num_negatives": 1, "history_length": 1}
+    settings["learning_rate"] = 1e-3  # with larger steps Adam makes more than 1e-4 of rounding, on some CPUs
     finish(start(ALONE, "one", "--model=PLMNR", **settings))
     finish(start(ALONE, "four", "--model=PLMNR", "--nproc=4", **settings))
     assert_alike("four", "one")
