@@ -30,6 +30,7 @@ __all__ = ["NewsConfig", "properties_folder"]
 _UNLISTED = frozenset({"model", "dataset", "config_files", "encoding", "local_rank", "world_size"})
 # RecBole's, which our stages do without.
 _NOT_OURS = frozenset({"clip_grad_norm", "eval_step", "learner", "stopping_step", "weight_decay"})
+_TYPING_ERROR = 0.8  # similarity to a known key from which on an unknown one is taken for it
 
 
 class NewsConfig(Config):
@@ -152,7 +153,7 @@ class NewsConfig(Config):
 
     def _get_final_config_dict(self) -> dict[str, Any]:
         given = dict(self.external_config_dict)
-        self.remarks += self._unknown_keys(given)
+        self._check_keys(given)
         if self.impressions:
             for key in {"metrics", "eval_args", "topk"} & set(given):
                 del given[key]
@@ -224,18 +225,24 @@ class NewsConfig(Config):
             raise InputError("expected lines of the form 'key: value'", path=path)
         return settings
 
-    def _unknown_keys(self, given: Mapping[str, Any]) -> list[str]:
-        """Settings that no model and no stage reads, each with the key that was probably meant."""
+    def _check_keys(self, given: Mapping[str, Any]) -> None:
+        """Refuse settings that no stage reads, and, for our models, typing errors; remark on other unknown ones."""
         known = set(self.internal_config_dict).union(_UNLISTED, *self.parameters.values())
-        unknown = [(key, known) for key in given if key not in known]
+        unknown = [key for key in given if key not in known]
         if unknown:  # a file may serve several models
             known |= self._keys_of_all_models()
+        ours = getattr(self.model_class, "uses_impressions", False)
+        for key in unknown:
+            if key not in known:
+                if ours and get_close_matches(key, known, cutoff=_TYPING_ERROR):
+                    raise InputError(_complaint(key, known))
+                self.remarks.append(_complaint(key, known))
         for key, value in given.items():
             default = self.internal_config_dict.get(key)
             if isinstance(value, dict) and isinstance(default, dict) and key in self._stages():
                 parts = set(default) | (OWN_CLICK_KEYS if key in CLICK_STAGES else set())
-                unknown += [(f"{key}.{part}", {f"{key}.{one}" for one in parts}) for part in value]
-        return [_complaint(key, names) for key, names in unknown if key not in names]
+                for part in sorted(set(value) - parts):
+                    raise InputError(_complaint(f"{key}.{part}", [f"{key}.{one}" for one in parts]))
 
     def _class_names(self) -> list[str]:
         """Names of the model's class and of those that it inherits from, from the most general on."""

@@ -16,7 +16,7 @@ CLICK_KEYS = (
 )  # fmt: skip
 OWN_CLICK_KEYS = frozenset(CLICK_KEYS) - {"history_length", "valid_metric"}  # a stage may differ from the run in these
 
-_MAY_BE_NONE = frozenset({"layers", "teacher_layers", "memory_gb", "max_tokens", "frozen_cache_gb"})
+_MAY_BE_NONE = frozenset({"layers", "teacher_layers", "memory_gb", "max_tokens", "frozen_cache_gb", "frozen_disk_gb"})
 _LEAST_WHOLE = {
     **dict.fromkeys(("epochs", "trained_layers", "reuse_steps"), 0),
     **dict.fromkeys(("layers", "teacher_layers", "student_layers", "num_teachers", "num_post_trained", "nproc"), 1),

@@ -17,6 +17,7 @@ from transformers import (
     MPNetConfig,
     PreTrainedTokenizerFast,
     RobertaConfig,
+    RoFormerConfig,
 )
 
 from recbole_tinynews.data.ragged import Ragged
@@ -46,6 +47,7 @@ CONFIGS = {
     "electra": ElectraConfig(**_SIZES, embedding_size=HIDDEN),
     "electra-projected": ElectraConfig(**_SIZES, embedding_size=8),
     "mpnet": MPNetConfig(**_SIZES),
+    "roformer": RoFormerConfig(**_SIZES, embedding_size=HIDDEN),
 }  # fmt: skip
 
 

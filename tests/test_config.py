@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from recbole.config import Config
 
@@ -65,25 +67,33 @@ def test_values_are_literals_and_never_code():
 
 
 def test_a_typing_error_in_a_key_is_told_with_the_likely_key():
-    config = config_of(settings={"learning_rat": 1, "hidden_size": 8})
-    assert config.remarks == ["unknown setting 'learning_rat': did you mean 'learning_rate'?"]
+    message = "unknown setting 'learning_rat': did you mean 'learning_rate'?"
+    assert config_of(settings={"learning_rat": 1, "hidden_size": 8}).remarks == [message]
+    with pytest.raises(InputError, match=re.escape(message)):  # no other package's model has keys of ours
+        config_of("PLMNR", settings={"learning_rat": 1})
+
+
+def test_keys_that_resemble_none_and_keys_of_other_models_may_stand_in_a_file_for_ours():
+    config = config_of("PLMNR", settings={"zzz": "a", "hidden_size": 8, "stage2": {"epochs": 1}})
+    assert config.remarks == ["unknown setting 'zzz'"]
 
 
 def test_a_stage_takes_its_own_settings_and_those_of_the_run():
-    line = ["--post_train.epochs=3", "--teacher.learning_rate=1e-3", "--stage2.temprature=2"]
+    line = ["--post_train.epochs=3", "--teacher.learning_rate=1e-3"]
     config = config_of("TinyNewsRec", line=line)
     assert config["post_train"]["epochs"] == 3
     assert config["post_train"]["num_negatives"] == 9
     assert config["teacher"] == {"learning_rate": 1e-3}
-    assert config.remarks == ["unknown setting 'stage2.temprature': did you mean 'stage2.temperature'?"]
+    with pytest.raises(InputError, match=r"unknown setting 'stage2.temprature': did you mean 'stage2.temperature'\?"):
+        config_of("TinyNewsRec", line=["--stage2.temprature=2"])
 
 
 @pytest.mark.parametrize(
     "argument", ["stage1.seed=4", "stage2.dropout=0.4", "teacher.title_length=4", "teacher.history_length=4"]
 )
-def test_a_setting_that_a_stage_cannot_have_of_its_own_is_told(argument):
-    remarks = config_of("TinyNewsRec", line=[f"--{argument}"]).remarks
-    assert remarks[0].startswith(f"unknown setting {argument.split('=')[0]!r}")
+def test_a_setting_that_a_stage_cannot_have_of_its_own_is_refused(argument):
+    with pytest.raises(InputError, match=f"unknown setting {argument.split('=')[0]!r}"):
+        config_of("TinyNewsRec", line=[f"--{argument}"])
 
 
 def test_recbole_s_training_settings_that_our_stages_do_without_are_told():

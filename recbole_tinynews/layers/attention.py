@@ -135,7 +135,8 @@ def _pool_segments(logits: torch.Tensor, vectors: torch.Tensor, offsets: torch.T
 
     highest = reduced(logits.detach(), "max").repeat_interleave(offsets.diff(), output_size=len(logits))
     weights = (logits - highest).exp()
-    return reduced(weights.unsqueeze(1) * vectors, "sum") / reduced(weights, "sum").unsqueeze(1)
+    total = reduced(weights, "sum").clamp(min=0.5)  # 1 at least, but for a segment of nothing
+    return reduced(weights.unsqueeze(1) * vectors, "sum") / total.unsqueeze(1)
 
 
 def weighted_sum(weights: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import triton
 import triton.language as tl
+from torch.autograd.function import once_differentiable
 
 __all__ = ["attend"]
 
@@ -65,14 +66,18 @@ class _Attention(torch.autograd.Function):
         query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
         output = torch.empty_like(query)
         sums = torch.empty(query.shape[:2], dtype=torch.float32, device=query.device)
-        seed = torch.randint(2**31 - 1, (1,), device=query.device)
+        seed = torch.empty(1, dtype=torch.int64, device=query.device)
+        if dropout:
+            seed.random_(2**31)
         settings = _settings(query, longest, dropout, scaling)
-        _forward[_grid(query)](query, key, value, spans, output, sums, seed, **settings)
+        with torch.cuda.device_of(query):  # Triton's own is the current one
+            _forward[_grid(query)](query, key, value, spans, output, sums, seed, **settings)
         ctx.save_for_backward(query, key, value, spans, output, sums, seed)
         ctx.settings = settings
         return output
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         query, key, value, spans, output, sums, seed = ctx.saved_tensors
         gradient = gradient.contiguous()
@@ -114,7 +119,7 @@ def _put(base, values, rows, head, tokens, HEADS: tl.constexpr, DIM: tl.constexp
 @triton.jit
 def _kept(seed, queries, keys, starts, head, HEADS: tl.constexpr, longest, dropout):
     """Which weights stay; a number for each pair of tokens of a text and each head, the same in both passes."""
-    return tl.rand(seed, (queries * HEADS + head) * longest + keys - starts) >= dropout
+    return tl.rand(tl.load(seed), (queries * HEADS + head) * longest + keys - starts) >= dropout
 
 
 @triton.jit
@@ -128,7 +133,6 @@ def _forward(
     rows = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     starts = tl.load(spans + rows, mask=rows < tokens, other=tokens)
     ends = tl.load(spans + tokens + rows, mask=rows < tokens, other=0)
-    drawn = tl.load(seed)
     q = _tile(query, rows, head, tokens, HEADS, DIM, WIDTH)
     highest = tl.full([BLOCK], -1e30, tl.float32)
     total = tl.zeros([BLOCK], tl.float32)
@@ -146,7 +150,7 @@ def _forward(
         shrink = tl.exp2(highest - higher)
         total = total * shrink + tl.sum(weights, 1)
         if DROPS:
-            kept = _kept(drawn, rows[:, None], others[None, :], starts[:, None], head, HEADS, longest, dropout)
+            kept = _kept(seed, rows[:, None], others[None, :], starts[:, None], head, HEADS, longest, dropout)
             weights = tl.where(kept, weights / (1 - dropout), 0.0)
         attended = attended * shrink[:, None] + tl.dot(weights.to(v.dtype), v)
         highest = higher
@@ -167,7 +171,6 @@ def _backward(
     rows = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     starts = tl.load(spans + rows, mask=rows < tokens, other=tokens)
     ends = tl.load(spans + tokens + rows, mask=rows < tokens, other=0)
-    drawn = tl.load(seed)
     q = _tile(query, rows, head, tokens, HEADS, DIM, WIDTH)
     k = _tile(key, rows, head, tokens, HEADS, DIM, WIDTH)
     v = _tile(value, rows, head, tokens, HEADS, DIM, WIDTH)
@@ -189,7 +192,7 @@ def _backward(
         weights = tl.where(own, tl.exp2(scores - own_sum[:, None]), 0.0)
         change = tl.dot(g, tl.trans(other_v))
         if DROPS:
-            kept = _kept(drawn, rows[:, None], others[None, :], starts[:, None], head, HEADS, longest, dropout)
+            kept = _kept(seed, rows[:, None], others[None, :], starts[:, None], head, HEADS, longest, dropout)
             change = tl.where(kept, change / (1 - dropout), 0.0)
         change = weights * (change - own_mean[:, None]) * scaling
         of_query += tl.dot(change.to(other_k.dtype), other_k)
@@ -203,7 +206,7 @@ def _backward(
         change = tl.dot(v, tl.trans(other_g))
         given = weights
         if DROPS:
-            kept = _kept(drawn, others[None, :], rows[:, None], starts[:, None], head, HEADS, longest, dropout)
+            kept = _kept(seed, others[None, :], rows[:, None], starts[:, None], head, HEADS, longest, dropout)
             change = tl.where(kept, change / (1 - dropout), 0.0)
             given = tl.where(kept, weights / (1 - dropout), 0.0)
         of_value += tl.dot(given.to(other_g.dtype), other_g)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from huggingface_hub.constants import HF_HUB_DISABLE_PROGRESS_BARS
@@ -39,6 +40,7 @@ def load_plm(name: str, num_layers: int | None = None, dropout: float | None = N
         If it cannot be found, or weights are missing in it (an encoder with random weights is never what
         was meant).
     """
+    _check_folder(name)
     try:
         with quiet_transformers():
             model, report = AutoModel.from_pretrained(name, output_loading_info=True)
@@ -113,6 +115,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     InputError
         If there is none. For a folder without one, `transformers` makes up a tokenizer that knows no word.
     """
+    _check_folder(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True)
     except (OSError, ValueError) as error:
@@ -120,6 +123,12 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise InputError(f"plm={name}: it has no vocabulary; save the tokenizer beside the encoder")
     return tokenizer
+
+
+def _check_folder(name: str) -> None:
+    """Refuse what can be a folder only, and is none; names on the hub have one slash at most."""
+    if (name.startswith((".", "/", "~")) or name.count("/") > 1) and not Path(name).is_dir():
+        raise InputError(f"plm={name}: no such folder")
 
 
 def _first_line(error: Exception) -> str:

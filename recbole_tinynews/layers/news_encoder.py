@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ __all__ = ["NewsEncoder", "NewsInput", "PackStates"]
 # Numbers that one layer keeps of a token for the backward pass, in sizes of its state; an estimate for texts as short
 # as titles: attention keeps more of long ones.
 _KEPT_STATES = 24
-_AT_ONCE = (8192, 131_072)  # tokens: what fits a CPU's cache, and what keeps a GPU busy while the next is prepared
+_AT_ONCE, _AT_ONCE_ON_GPU = 8192, 131_072  # tokens: what fits a CPU's cache, what keeps a GPU busy
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,15 @@ class NewsInput:
         Raises
         ------
         OSError
-            If the disk has no room for it.
+            If the disk has no room for it, or the system is not Linux.
         """
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         shape = int(offsets[-1]), hidden
         if folder is None:
             return cls(torch.empty(shape, dtype=dtype, device=device), offsets)
         size = shape[0] * shape[1] * dtype.itemsize
+        if not hasattr(os, "posix_fallocate"):
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
         with TemporaryFile(dir=folder) as file:
             os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error now, not a crash later
             mapped = mmap.mmap(file.fileno(), size)
@@ -140,7 +143,8 @@ class NewsEncoder(nn.Module):
     precision : {"float32", "bfloat16"}
         Arithmetic of the encoder and the pooling; weights and news vectors are not rounded.
     max_tokens : int, optional
-        Most tokens that go through the encoder at once; 8,192 on a CPU and 131,072 on a GPU if not given.
+        Most tokens that go through the encoder at once; if not given 8,192, and 131,072 in bfloat16 on a GPU (but for
+        MPNet, whose attention needs more memory).
     memory_gb : float, optional
         Memory for what the backward pass through one call needs, by an estimate for texts as short as titles. A batch
         that needs more goes through in packs that do not, each of which is computed once more for the backward pass.
@@ -193,7 +197,7 @@ class NewsEncoder(nn.Module):
         if torch.is_grad_enabled() and self.memory_gb is not None:
             fitting = self._tokens_within(self.memory_gb)
             if source.lengths[rows[own]].sum() > fitting:
-                encode, at_once = partial(checkpoint, encode, use_reentrant=False), min(at_once, fitting)
+                encode, at_once = partial(self._pool_pack_twice, source), min(at_once, fitting)
         packs = [encode(*pack) for pack in _packs(source.lengths, rows[own], at_once)]
         return distributed.gathered(packs, own, self._unpooled(len(rows)))
 
@@ -233,8 +237,18 @@ class NewsEncoder(nn.Module):
         with self.autocast():
             return self.pooling.packed(self.plm(self._states(source, rows, groups), groups), groups)
 
+    def _pool_pack_twice(self, source: NewsInput, rows: np.ndarray, groups: Groups) -> torch.Tensor:
+        """Compute a pack once more for the backward pass, instead of keeping what it needs."""
+
+        def encode(_: torch.Tensor, *pack: Any) -> torch.Tensor:
+            return self._pool_pack(source, *pack)
+
+        # By a tensor among the arguments torch knows which GPU's random state is to be as it was.
+        return checkpoint(encode, self.dense.weight, rows, groups, use_reentrant=False)
+
     def _at_once(self) -> int:
-        return self.max_tokens or _AT_ONCE[self.dense.weight.device.type == "cuda"]
+        kernel = self.dense.weight.device.type == "cuda" and self.precision == "bfloat16" and self.plm.packed
+        return self.max_tokens or (_AT_ONCE_ON_GPU if kernel else _AT_ONCE)
 
     def _tokens_within(self, gigabytes: float) -> int:
         """Tokens whose backward pass needs no more memory than this."""
@@ -263,7 +277,7 @@ class NewsEncoder(nn.Module):
         Raises
         ------
         OSError
-            If the disk has no room for the file.
+            If there is no room for the file.
         """
         states = self.frozen_room(source, rows, folder)
         order = np.argsort(source.lengths[rows], kind="stable")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.util import find_spec
 from itertools import groupby
+from logging import getLogger
 
 import torch
 from torch import nn
@@ -45,7 +45,7 @@ def packed_attention(
     groups : int64 Tensor of shape (groups, 2)
         How many texts of which length follow each other.
     spans : int32 Tensor of shape (2, tokens), optional
-        On a GPU: where the text of each token starts and ends.
+        In bfloat16 on a GPU: where the text of each token starts and ends.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def packed_attention(
     """
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if spans is not None and query.dtype == torch.bfloat16 and _kernel_runs():
+    if spans is not None and query.dtype == torch.bfloat16 and _kernel_runs(query.device):
         from recbole_tinynews.layers.gpu_attention import attend
 
         return attend(q, k, v, spans, int(groups[:, 1].max()), dropout, scaling).unsqueeze(0), None
@@ -70,9 +70,21 @@ def packed_attention(
 
 
 @cache
-def _kernel_runs() -> bool:
-    """Whether there is Triton, which comes with torch for GPUs on Linux, and a GPU with bfloat16, as it asks for."""
-    return find_spec("triton") is not None and torch.cuda.is_bf16_supported(including_emulation=False)
+def _kernel_runs(device: torch.device) -> bool:
+    """Try whether the kernel runs here and gives what torch's attention gives.
+
+    It needs Triton, which comes with torch for GPUs on Linux, a C compiler, and a GPU with bfloat16.
+    """
+    try:
+        from recbole_tinynews.layers.gpu_attention import attend
+
+        text = torch.randn(40, 2, 64, device=device, dtype=torch.bfloat16)
+        found = attend(text, text, text, torch.tensor([[0], [40]], device=device).expand(2, 40).int(), 40, 0.0, 0.125)
+        torch.testing.assert_close(found, _attend(text, text, text, [(1, 40)], 0.0, 0.125), rtol=0.05, atol=0.05)
+    except Exception as error:  # whatever is missing, attention has another way
+        getLogger().info("attention length by length, since the GPU's kernel does not run: %s", error)
+        return False
+    return True
 
 
 def _attend(

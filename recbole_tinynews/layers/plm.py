@@ -187,10 +187,12 @@ class PLM(nn.Module):
         dtype : torch.dtype, optional
             Type of the states that enter the first layer, and of the result; that of the weights if not given.
         """
-        places = torch.arange(len(token_ids), device=token_ids.device) - text_spans(groups, token_ids.device)[0]
-        places += self._first_position
-        embeddings = self.model.get_submodule("embeddings")
-        states = embeddings(input_ids=token_ids.long()[None], position_ids=places[None]).squeeze(0)
+        embeddings, where = self.model.get_submodule("embeddings"), {}
+        if hasattr(embeddings, "position_embeddings"):  # not where positions are relative only
+            starts = text_spans(groups, token_ids.device)[0]
+            places = torch.arange(len(token_ids), device=token_ids.device) - starts + self._first_position
+            where["position_ids"] = places[None]
+        states = embeddings(input_ids=token_ids.long()[None], **where).squeeze(0)
         if hasattr(self.model, "embeddings_project"):  # ELECTRA
             states = self.model.get_submodule("embeddings_project")(states)
         return self._run_layers(states.to(dtype=dtype), groups, slice(0, self.num_frozen)).to(dtype=dtype)
@@ -205,7 +207,7 @@ class PLM(nn.Module):
         view._modules["embeddings"] = _Given()
         if "embeddings_project" in view._modules:  # ELECTRA
             view._modules["embeddings_project"] = nn.Identity()
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or all(weight.dtype == states.dtype for weight in view.parameters()):
             return self._run(view, states, groups)
         with torch.autocast(states.device.type, enabled=False):
             return self._run(_in_type(view, states.dtype), states, groups)
@@ -214,7 +216,7 @@ class PLM(nn.Module):
         if self.packed:
             # A tensor, since compiled layers are made anew for every other list.
             where = {"groups": torch.tensor(groups)}
-            if states.device.type == "cuda":
+            if states.device.type == "cuda" and states.dtype == torch.bfloat16:
                 where["spans"] = text_spans(groups, states.device).int()
             return view(inputs_embeds=states.unsqueeze(0), **where).last_hidden_state.squeeze(0)
         texts = zip(_split(states, groups), groups, strict=True)

@@ -192,16 +192,17 @@ class PLMContext(StageContext):
 
     def _frozen_titles(self, encoder: NewsEncoder, folder: Path) -> NewsInput:
         gigabytes = encoder.frozen_bytes(self.data.titles, self.data.news) / 2**30
+        on_gpu = self.config["device"].type == "cuda"
         in_memory, in_file = self.config["frozen_cache_gb"], self.config["frozen_disk_gb"]
-        if in_memory is None:
-            in_memory = 4.0 if self.config["device"].type == "cuda" else 2.0
-        for place, limit, where in (("memory", in_memory, None), ("a file", in_file, folder)):
-            if gigabytes <= limit:
-                getLogger().info("keeping the states below the trained layers in %s: %.2f GB", place, gigabytes)
-                try:
-                    return encoder.eval().frozen_input(self.data.titles, self.data.news, where)
-                except OSError as error:
-                    getLogger().info("no room for the file: %s", error.strerror)
+        if gigabytes <= (in_memory if in_memory is not None else 4.0 if on_gpu else 2.0):
+            getLogger().info("keeping the states below the trained layers in memory: %.2f GB", gigabytes)
+            return encoder.eval().frozen_input(self.data.titles, self.data.news)
+        if gigabytes <= (in_file if in_file is not None else 0.0 if on_gpu else 16.0):
+            getLogger().info("keeping the states below the trained layers in a file: %.2f GB", gigabytes)
+            try:
+                return encoder.eval().frozen_input(self.data.titles, self.data.news, folder)
+            except OSError as error:
+                getLogger().warning("no file for them: %s", error.strerror)
         getLogger().info("frozen layers run in every step: their states would take %.2f GB", gigabytes)
         return self.data.titles
 

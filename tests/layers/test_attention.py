@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from recbole_tinynews.layers import AdditiveAttention, SelfAttention
+from recbole_tinynews.layers.attention import _pool_segments
+from recbole_tinynews.layers.texts import text_offsets
 
 DIM, QUERY = 4, 3
 
@@ -51,12 +53,25 @@ def test_only_what_the_mask_shows_is_attended_to():
     torch.testing.assert_close(attention(vectors, mask), expected, rtol=0, atol=1e-12)
 
 
-def test_packed_sequences_are_pooled_each_by_itself():
-    attention, vectors = make(), torch.randn(13, DIM, dtype=torch.float64)
-    pooled = attention.packed(vectors, [(2, 1), (1, 5), (3, 2)])
+@pytest.mark.parametrize("place", ["CPU", "GPU"])
+def test_packed_sequences_are_pooled_each_by_itself(place):
+    attention, vectors, groups = make(), torch.randn(13, DIM, dtype=torch.float64), [(1, 0), (2, 1), (1, 5), (3, 2)]
+    pooled = attention.packed(vectors, groups)
+    if place == "GPU":  # the same call, with what it does there
+        pooled = _pool_segments(attention.logits(vectors), vectors, text_offsets(groups, vectors.device))
     lengths = (1, 1, 5, 2, 2, 2)
-    expected = [by_hand(attention, rows.tolist()) for rows in vectors.split(lengths)]
+    expected = [[0.0] * DIM, *(by_hand(attention, rows.tolist()) for rows in vectors.split(lengths))]
     torch.testing.assert_close(pooled, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+def test_pooling_as_on_a_gpu_has_the_gradients_of_pooling_on_a_cpu():
+    attention, vectors, groups = make(), torch.randn(13, DIM, dtype=torch.float64, requires_grad=True), [(3, 1), (2, 5)]
+    segments = _pool_segments(attention.logits(vectors), vectors, text_offsets(groups, vectors.device))
+    found, expected = (
+        torch.autograd.grad(pooled.square().sum(), [vectors, attention.query.weight])
+        for pooled in (segments, attention.packed(vectors, groups))
+    )
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
 def test_padding_has_no_influence_and_gets_no_gradient():

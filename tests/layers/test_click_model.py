@@ -45,6 +45,15 @@ def make_log(history, candidates) -> ImpressionLog:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_a_table_of_news_is_the_same_in_parts_and_zero_for_other_news(model, monkeypatch, at_once):
+    monkeypatch.setattr(click_model, "_NEWS_AT_ONCE", at_once)
+    table, rows = model.news_table(NEWS, np.array([7, 2, 5])), [2, 5, 7]
+    torch.testing.assert_close(table[rows], model.encode_news(NEWS, np.array(rows)), rtol=0, atol=1e-12)
+    assert not np.delete(table.numpy(), rows, axis=0).any()
+    assert len(table) == NEWS.num_news
+
+
 HISTORIES = [[1, 2, 3, 4], [], [5], [1, 2, 3, 4], [2, 2, 9], [4, 3, 2, 1], [7]]
 CANDIDATES = [[5, 6, 7], [1, 2], [8], [9, 1], [2, 3, 4, 5], [5, 6, 7], [7, 8]]
 

@@ -73,7 +73,8 @@ def vectors_and_gradients(encoder: NewsEncoder, source: NewsInput, rows: np.ndar
     encoder.zero_grad()
     torch.manual_seed(0)
     vectors = encoder(source, rows)
-    (vectors - torch.arange(vectors.numel(), dtype=vectors.dtype).view_as(vectors)).square().sum().backward()
+    aims = torch.arange(vectors.numel(), dtype=vectors.dtype, device=vectors.device).view_as(vectors)
+    (vectors - aims).square().sum().backward()
     gradients = {name: p.grad.clone() for name, p in encoder.named_parameters() if p.grad is not None}
     assert set(gradients) == {name for name, p in encoder.named_parameters() if p.requires_grad}
     return {"vectors": vectors.detach()} | gradients
@@ -99,6 +100,24 @@ def test_states_in_a_file_are_those_in_memory_in_bfloat16_too(plm_folder, tmp_pa
     expected, found = (encoder.frozen_input(NEWS, ROWS, folder).values for folder in (None, tmp_path))
     assert found.dtype == expected.dtype == torch.bfloat16
     assert torch.equal(found, expected)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("bfloat16", 0.05)])
+@pytest.mark.parametrize("kind", ["bert", "mpnet"])
+def test_a_gpu_gives_the_vectors_and_gradients_of_the_cpu(plm_folders, kind, precision, tolerance):
+    encoder = make_encoder(plm_folders[kind])
+    expected = vectors_and_gradients(encoder, NEWS, ROWS)
+    on_gpu = NewsInput(NEWS.values.cuda(), NEWS.offsets)
+    encoder.zero_grad()
+    encoder.cuda().precision = precision
+    found = vectors_and_gradients(encoder, on_gpu, ROWS)
+    for name, values in expected.items():
+        if not name.endswith(("key.bias", "k.bias", "query.bias")):  # their gradients are rounding
+            tolerated = tolerance * values.abs().max().item()
+            torch.testing.assert_close(found[name].cpu(), values, rtol=0, atol=tolerated, msg=name)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(on_gpu, ROWS), found["vectors"], rtol=0, atol=0.05)
 
 
 def test_states_in_a_file_take_memory_neither_when_put_nor_when_read(tmp_path):
@@ -154,6 +173,15 @@ def test_with_dropout_a_pack_is_computed_again_as_it_was(plm_folder):
     expected = vectors_and_gradients(encoder, NEWS, ROWS)
     encoder.memory_gb = 40 * 2 * HIDDEN * 8 * 24 / 2**30
     torch.testing.assert_close(vectors_and_gradients(encoder, NEWS, ROWS), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_too_a_pack_with_dropout_is_computed_again_as_it_was(plm_folder):
+    encoder = make_encoder(plm_folder, precision="bfloat16", max_tokens=40).cuda().train()
+    source = NewsInput(NEWS.values.cuda(), NEWS.offsets)
+    expected = vectors_and_gradients(encoder, source, ROWS)
+    encoder.memory_gb = 40 * 2 * HIDDEN * 2 * 24 / 2**30
+    torch.testing.assert_close(vectors_and_gradients(encoder, source, ROWS), expected, rtol=0.02, atol=0.02)
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import shutil
@@ -193,6 +194,33 @@ def test_compiled_layers_give_the_states_and_gradients_of_plain_ones(plm_folder)
             if plain.requires_grad:
                 torch.testing.assert_close(compiled.grad, plain.grad, rtol=0, atol=1e-10)
         torch.testing.assert_close(plms[1](states, groups), plms[0](states, groups), rtol=0, atol=1e-10)
+
+
+@every_kind
+@torch.no_grad()
+def test_without_gradient_all_layers_are_those_of_the_encoder_in_the_states_type(plm_folders, token_ids, kind):
+    plm = load_plm(str(plm_folders[kind])).eval()
+    states = frozen_states(plm, token_ids).bfloat16()
+    rounded = copy.deepcopy(plm).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        got = run(plm, states)
+    assert torch.equal(got, run(rounded, states))
+    assert {p.dtype for p in plm.parameters()} == {torch.float32}
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@torch.no_grad()
+def test_compiled_layers_follow_their_weights_without_gradient_too(plm_folder):
+    plm = load_plm(str(plm_folder)).eval()
+    plain, states = copy.deepcopy(plm), torch.randn(21, HIDDEN).bfloat16()
+    plm.compile_layers()
+    for compiled_before in (False, True):
+        with torch._dynamo.config.patch(error_on_recompile=compiled_before):
+            got, expected = run(plm, states).float(), run(plain, states).float()
+        assert (got - expected).norm() < 0.1 * expected.norm()
+        for parameter, other in zip(plm.parameters(), plain.parameters(), strict=True):
+            parameter.mul_(1.5)
+            other.mul_(1.5)
 
 
 @pytest.mark.parametrize("asked", [0, LAYERS + 1])

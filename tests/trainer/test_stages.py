@@ -170,7 +170,7 @@ def test_where_the_disk_has_no_room_frozen_layers_run_in_every_step(world, tmp_p
     monkeypatch.setattr(os, "posix_fallocate", full)
     caplog.set_level("INFO")
     run(world, tmp_path, epochs=0, frozen_cache_gb=0, frozen_disk_gb=1)
-    assert "no room for the file: No space left on device" in caplog.text
+    assert "no file for them: No space left on device" in caplog.text
     assert "frozen layers run in every step" in caplog.text
 
 
