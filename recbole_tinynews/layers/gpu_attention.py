@@ -63,7 +63,7 @@ class _Attention(torch.autograd.Function):
         dropout: float,
         scaling: float,
     ) -> torch.Tensor:
-        query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
+        query, key, value, spans = (tensor.contiguous() for tensor in (query, key, value, spans))
         output = torch.empty_like(query)
         sums = torch.empty(query.shape[:2], dtype=torch.float32, device=query.device)
         seed = torch.empty(1, dtype=torch.int64, device=query.device)

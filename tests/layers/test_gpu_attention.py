@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from recbole_tinynews.layers.packed_attention import _kernel_runs
 from recbole_tinynews.layers.texts import text_spans
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -80,3 +81,8 @@ def test_dropped_weights_keep_the_mean_and_are_drawn_for_each_token_and_head():
     assert abs(values.mean() - 1) < 0.02
     shared = values.T.corrcoef() - torch.eye(values.shape[1], device=DEVICE)
     assert shared.abs().max() < 0.5
+
+
+@pytest.mark.skipif(DEVICE.type == "cpu", reason="needs a GPU")
+def test_a_gpu_takes_the_kernel():
+    assert _kernel_runs(DEVICE)
