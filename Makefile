@@ -24,8 +24,13 @@ $(INSTALLED): setup.py constraints.txt
 demo: install
 	$(BIN)/python -m recbole_tinynews.demo
 
+# The GPU's kernel is tested without one by Triton's interpreter, which has to be told before anything is imported.
 test: install
 	$(BIN)/python -m pytest
+ifeq ($(shell uname -sm),Linux x86_64)
+	$(BIN)/python -m pip install -q -c constraints.txt triton
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/layers/test_gpu_attention.py
+endif
 
 bench: install
 	$(BIN)/python -m benchmarks.speed --dataset=$(DATASET) --data_path=$(DATA_PATH) $(if $(PLM),--plm=$(PLM))
