@@ -130,6 +130,10 @@ class NewsConfig(Config):
         dataset = dataset or self.external_config_dict.get("dataset")
         if not model or not dataset:
             raise InputError("expected a model and a dataset: --model=NAME --dataset=NAME")
+        dataset = str(dataset).rstrip("/")
+        if "/" in dataset:
+            folder, _, name = dataset.rpartition("/")
+            raise InputError(f"expected the name of a folder in data_path: --data_path={folder} --dataset={name}")
         return super()._get_model_and_dataset(resolve_model(model) if isinstance(model, str) else model, dataset)
 
     def _load_internal_config_dict(self, model: str, model_class: Any, dataset: str) -> None:
@@ -153,7 +157,7 @@ class NewsConfig(Config):
 
     def _get_final_config_dict(self) -> dict[str, Any]:
         given = dict(self.external_config_dict)
-        self._check_keys(given)
+        self.check_keys(given)
         if self.impressions:
             for key in {"metrics", "eval_args", "topk"} & set(given):
                 del given[key]
@@ -225,7 +229,7 @@ class NewsConfig(Config):
             raise InputError("expected lines of the form 'key: value'", path=path)
         return settings
 
-    def _check_keys(self, given: Mapping[str, Any]) -> None:
+    def check_keys(self, given: Mapping[str, Any]) -> None:
         """Refuse settings that no stage reads, and, for our models, typing errors; remark on other unknown ones."""
         known = set(self.internal_config_dict).union(_UNLISTED, *self.parameters.values())
         unknown = [key for key in given if key not in known]

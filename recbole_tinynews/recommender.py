@@ -222,6 +222,10 @@ class Recommender:
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read a checkpoint and what its run was told."""
     try:
+        path.open("rb").close()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
+    try:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of a pickle that is not torch's own
@@ -229,8 +233,6 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         except pickle.UnpicklingError:  # RecBole's checkpoints hold a Config
             saved = torch.load(path, map_location="cpu", weights_only=False)
         recipe = saved.get("recipe") or saved["config"].recipe
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", path=path) from None
-    except (AttributeError, EOFError, KeyError, RuntimeError, pickle.UnpicklingError):
+    except Exception:  # what is no checkpoint fails in as many ways as there are bytes
         raise InputError("not a checkpoint of a run", path=path) from None
     return saved, recipe

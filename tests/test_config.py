@@ -73,6 +73,12 @@ def test_a_typing_error_in_a_key_is_told_with_the_likely_key():
         config_of("PLMNR", settings={"learning_rat": 1})
 
 
+def test_a_path_in_place_of_a_datasets_name_is_told_and_a_slash_behind_it_is_none():
+    with pytest.raises(InputError, match="--data_path=some/where --dataset=ml-100k"):
+        config_of(dataset="some/where/ml-100k")
+    assert config_of(dataset="ml-100k/")["dataset"] == "ml-100k"
+
+
 def test_keys_that_resemble_none_and_keys_of_other_models_may_stand_in_a_file_for_ours():
     config = config_of("PLMNR", settings={"zzz": "a", "hidden_size": 8, "stage2": {"epochs": 1}})
     assert config.remarks == ["unknown setting 'zzz'"]

@@ -115,7 +115,8 @@ def test_a_question_without_an_answer_is_told(tiny, question, message):
 
 def test_a_file_that_is_no_checkpoint_is_refused(tiny):
     Path("x.pth").write_text("x")
-    for name, message in (("x.pth", "not a checkpoint"), ("none.pth", "cannot be read")):
+    Path("y.pth").write_text("student_layers: 2\nepochs: 1\n")  # bytes that torch's reader takes for other things
+    for name, message in (("x.pth", "not a checkpoint"), ("y.pth", "not a checkpoint"), ("none.pth", "cannot be read")):
         with pytest.raises(InputError, match=message):
             Recommender.load(name)
     torch.save({"weight": torch.ones(1)}, "other.pth")

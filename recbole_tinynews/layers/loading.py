@@ -45,7 +45,8 @@ def load_plm(name: str, num_layers: int | None = None, dropout: float | None = N
         with quiet_transformers():
             model, report = AutoModel.from_pretrained(name, output_loading_info=True)
     except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"plm={name}: neither a folder nor a hub name of an encoder ({_first_line(error)})") from None
+        what = "a folder without an encoder" if Path(name).is_dir() else "neither a folder nor a hub name of an encoder"
+        raise InputError(f"plm={name}: {what} ({_first_line(error)})") from None
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise InputError(f"plm={name}: {len(missing)} weights are missing, the first is {missing[0]}")

@@ -11,6 +11,7 @@ from recbole_tinynews.command import command
 from recbole_tinynews.config import NewsConfig, properties_folder
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.model.plm_model import PLMModel
+from recbole_tinynews.nesting import nested
 from recbole_tinynews.pretrain import encoder_of
 from recbole_tinynews.trainer.run_data import check_dataset
 
@@ -67,6 +68,7 @@ def _search(given: argparse.Namespace, settings: list[str], output: Path) -> tup
     known = set(config.internal_config_dict)
     if unknown := [name for name in space if name.split(".")[0] not in known]:
         raise InputError(f"{given.model} has no setting {unknown[0]!r}", path=file)
+    config.check_keys(nested(dict.fromkeys(space)))
     fixed = [f"--model={given.model}", f"--dataset={given.dataset}", f"--config_files={given.config_files}", *settings]
     fixed.append("--show_progress=False")
     if issubclass(config.model_class, PLMModel):

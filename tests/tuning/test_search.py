@@ -159,6 +159,7 @@ def test_a_run_that_was_not_validated_is_a_failed_trial(tiny, tmp_path):
         (["--params_file=none.hyper"], "cannot be read"),
         (["--max_trials=0"], "max_trials must be 1 or more"),
         (["--params_file=wrong.hyper"], "BPR has no setting 'embeding_size'"),
+        (["--model=TinyNewsRec", "--params_file=stage.hyper"], "unknown setting 'stage2.temprature'"),
         ([], "what is to be varied of BPR? give --params_file"),
         (["--dataset=tinny"], "there is no dataset 'tinny'"),
         (["--model=BRP"], "did you mean BPR"),
@@ -166,5 +167,6 @@ def test_a_run_that_was_not_validated_is_a_failed_trial(tiny, tmp_path):
 )
 def test_a_mistake_is_told_in_one_line(tiny, capsys, more, message):
     Path("wrong.hyper").write_text("embeding_size choice [1,2]\n")
+    Path("stage.hyper").write_text("stage2.temprature choice [1,2]\n")
     assert main(["--model=BPR", "--dataset=tiny", *more]) == 1
     assert message in capsys.readouterr().err
