@@ -31,10 +31,10 @@ from recbole_tinynews.data.news_table import tokenize
 from recbole_tinynews.data.pairs import PairLoader
 from recbole_tinynews.layers import AttentiveUser, ClickModel, NewsInput, NewsMemory, NewsSlots, load_tokenizer
 from recbole_tinynews.losses import MultiTeacherLoss
+from recbole_tinynews.trainer.context import frozen_limits
 from recbole_tinynews.trainer.tasks import ClickDistillation, ClickTask, Matching
 
 EPOCHS = 4  # over which what is computed once per stage is spread
-FROZEN_CACHE_GB = 2.0  # the default on a CPU; more goes to a file
 PLAIN_BATCH = 8  # of the plain way: 440 titles
 
 
@@ -147,9 +147,12 @@ def pairs_per_second(world: World) -> tuple[float, float]:
 def peak_of_training(world: World, valid: ImpressionLog) -> None:
     """Fine-tune for a few steps and validate, with the default limits; what it takes is measured from outside."""
     encoder = world.encoder(world.layers, 2)
-    in_memory = encoder.frozen_bytes(world.source(), world.met()) <= FROZEN_CACHE_GB * 2**30
-    with TemporaryDirectory() as folder:
-        source = world.frozen(encoder, None if in_memory else Path(folder))[0]
+    gigabytes = encoder.frozen_bytes(world.source(), world.met()) / 2**30
+    in_memory, in_file = frozen_limits({"frozen_cache_gb": None, "frozen_disk_gb": None, "device": world.device})
+    source = world.source()
+    if gigabytes <= max(in_memory, in_file):
+        with TemporaryDirectory() as folder:
+            source = world.frozen(encoder, None if gigabytes <= in_memory else Path(folder))[0]
     task = ClickTask(ClickModel(encoder, AttentiveUser(NEWS_DIM, QUERY_DIM)).to(world.device), source)
     step = trainer(task, lambda batch: len(batch.labels))
     for batch in islice(ClickLoader(world.train, NEGATIVES, HISTORY, 128, 0).epoch(0), 3):

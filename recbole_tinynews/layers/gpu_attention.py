@@ -101,6 +101,16 @@ def _settings(query: torch.Tensor, longest: int, dropout: float, scaling: float)
 
 
 @triton.jit
+def _block(spans, tokens, BLOCK: tl.constexpr):
+    """Rows of this program, where their texts start and end, and where the first of these starts and the last ends."""
+    first = tl.program_id(0) * BLOCK
+    rows = first + tl.arange(0, BLOCK)
+    starts = tl.load(spans + rows, mask=rows < tokens, other=tokens)
+    ends = tl.load(spans + tokens + rows, mask=rows < tokens, other=0)
+    return rows, starts, ends, tl.load(spans + first), tl.load(spans + tokens + tl.minimum(first + BLOCK, tokens) - 1)
+
+
+@triton.jit
 def _tile(base, rows, head, tokens, HEADS: tl.constexpr, DIM: tl.constexpr, WIDTH: tl.constexpr):
     """Rows of one head of a (tokens, heads, dim) tensor, zero beyond its end."""
     columns = tl.arange(0, WIDTH)
@@ -130,15 +140,11 @@ def _forward(
     DROPS: tl.constexpr, LOG2_E: tl.constexpr,
 ):  # fmt: skip
     head = tl.program_id(1)
-    rows = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    starts = tl.load(spans + rows, mask=rows < tokens, other=tokens)
-    ends = tl.load(spans + tokens + rows, mask=rows < tokens, other=0)
+    rows, starts, ends, lowest, beyond = _block(spans, tokens, BLOCK)
     q = _tile(query, rows, head, tokens, HEADS, DIM, WIDTH)
     highest = tl.full([BLOCK], -1e30, tl.float32)
     total = tl.zeros([BLOCK], tl.float32)
     attended = tl.zeros([BLOCK, WIDTH], tl.float32)
-    lowest = tl.load(spans + tl.program_id(0) * BLOCK)
-    beyond = tl.load(spans + tokens + tl.minimum(tl.program_id(0) * BLOCK + BLOCK, tokens) - 1)
     for first in range(lowest, beyond, BLOCK):
         others = first + tl.arange(0, BLOCK)
         k = _tile(key, others, head, tokens, HEADS, DIM, WIDTH)
@@ -168,9 +174,7 @@ def _backward(
 ):  # fmt: skip
     """Gradients of a block's queries, keys and values: who looks at it is whom it looks at, the tokens of its texts."""
     head = tl.program_id(1)
-    rows = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    starts = tl.load(spans + rows, mask=rows < tokens, other=tokens)
-    ends = tl.load(spans + tokens + rows, mask=rows < tokens, other=0)
+    rows, starts, ends, lowest, beyond = _block(spans, tokens, BLOCK)
     q = _tile(query, rows, head, tokens, HEADS, DIM, WIDTH)
     k = _tile(key, rows, head, tokens, HEADS, DIM, WIDTH)
     v = _tile(value, rows, head, tokens, HEADS, DIM, WIDTH)
@@ -180,8 +184,6 @@ def _backward(
     of_query = tl.zeros([BLOCK, WIDTH], tl.float32)
     of_key = tl.zeros([BLOCK, WIDTH], tl.float32)
     of_value = tl.zeros([BLOCK, WIDTH], tl.float32)
-    lowest = tl.load(spans + tl.program_id(0) * BLOCK)
-    beyond = tl.load(spans + tokens + tl.minimum(tl.program_id(0) * BLOCK + BLOCK, tokens) - 1)
     for first in range(lowest, beyond, BLOCK):
         others = first + tl.arange(0, BLOCK)
         own = (others[None, :] >= starts[:, None]) & (others[None, :] < ends[:, None])

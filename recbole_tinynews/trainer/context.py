@@ -27,7 +27,7 @@ from recbole_tinynews.trainer.loop import RUNNING, Loader, LoopSettings, Metrics
 from recbole_tinynews.trainer.store import Weights, checksum
 from recbole_tinynews.trainer.tasks import ClickTask
 
-__all__ = ["ClickData", "PLMContext", "StageContext"]
+__all__ = ["ClickData", "PLMContext", "StageContext", "frozen_limits"]
 
 _LOOK_AT = 20_000  # news from which a start is computed
 _MODEL_KEYS = ("news_dim", "query_dim", "dropout", "title_length")
@@ -192,12 +192,11 @@ class PLMContext(StageContext):
 
     def _frozen_titles(self, encoder: NewsEncoder, folder: Path) -> NewsInput:
         gigabytes = encoder.frozen_bytes(self.data.titles, self.data.news) / 2**30
-        on_gpu = self.config["device"].type == "cuda"
-        in_memory, in_file = self.config["frozen_cache_gb"], self.config["frozen_disk_gb"]
-        if gigabytes <= (in_memory if in_memory is not None else 4.0 if on_gpu else 2.0):
+        in_memory, in_file = frozen_limits(self.config)
+        if gigabytes <= in_memory:
             getLogger().info("keeping the states below the trained layers in memory: %.2f GB", gigabytes)
             return encoder.eval().frozen_input(self.data.titles, self.data.news)
-        if gigabytes <= (in_file if in_file is not None else 0.0 if on_gpu else 16.0):
+        if gigabytes <= in_file:
             getLogger().info("keeping the states below the trained layers in a file: %.2f GB", gigabytes)
             try:
                 return encoder.eval().frozen_input(self.data.titles, self.data.news, folder)
@@ -212,6 +211,13 @@ class PLMContext(StageContext):
             return None
         size = self.data.titles.num_news, vectors * self.config["news_dim"]
         return NewsMemory(*size, settings["reuse_steps"]).to(self.config["device"])
+
+
+def frozen_limits(config: Mapping[str, Any]) -> tuple[float, float]:
+    """Gigabytes of memory and of disk that states of frozen layers may take; keys as in PLMModel.yaml, and device."""
+    defaults = (4.0, 0.0) if config["device"].type == "cuda" else (2.0, 16.0)
+    in_memory, in_file = config["frozen_cache_gb"], config["frozen_disk_gb"]
+    return defaults[0] if in_memory is None else in_memory, defaults[1] if in_file is None else in_file
 
 
 def restored(module: Any, weights: Weights | None) -> Any:
