@@ -8,7 +8,7 @@ from typing import Any
 
 from recbole_tinynews.errors import InputError
 
-__all__ = ["InputError", "NewsConfig", "Recommender", "__version__", "register", "run"]
+__all__ = ["InputError", "NewsConfig", "NewsRanker", "Recommender", "__version__", "register", "run"]
 
 __version__ = "0.1.0"
 
@@ -20,7 +20,13 @@ if find_spec("recbole") is None:
     )
 
 # Loaded on first use: a converter starts without torch and RecBole.
-_HOMES = {"NewsConfig": "config", "Recommender": "recommender", "register": "registry", "run": "quick_start"}
+_HOMES = {
+    "NewsConfig": "config",
+    "NewsRanker": "serving",
+    "Recommender": "recommender",
+    "register": "registry",
+    "run": "quick_start",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,6 @@ import torch
 from pandas.api.typing import SeriesGroupBy
 from recbole.model.abstract_recommender import AbstractRecommender, SequentialRecommender
 from recbole.utils import init_seed
-from safetensors.torch import save_file
 
 from recbole_tinynews.config import NewsConfig
 from recbole_tinynews.data.dataset import load_impressions
@@ -26,10 +25,10 @@ from recbole_tinynews.data.schema import atomic_file
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.evaluator import score_impressions
 from recbole_tinynews.layers import load_tokenizer
-from recbole_tinynews.layers.loading import quiet_transformers
 from recbole_tinynews.model.news_model import NewsModel
 from recbole_tinynews.model.plm_model import PLMModel
 from recbole_tinynews.nesting import merged
+from recbole_tinynews.serving import NewsRanker
 from recbole_tinynews.trainer.run_data import bound_to, load_dataset
 
 __all__ = ["Ranked", "Recommender"]
@@ -196,21 +195,12 @@ class Recommender:
             rows = rows.sort_values(self.dataset.time_field, key=pd.to_numeric, kind="stable")
         return rows.groupby(self.dataset.uid_field, sort=False)[self.dataset.iid_field]
 
-    def save_encoder(self, folder: str | Path) -> None:
-        """Save the encoder of a language-model recommender as a Hugging Face folder, for use without this package.
-
-        ``AutoModel.from_pretrained(folder)`` gives the layers, ``AutoTokenizer`` the tokenizer.
-        ``news_head.safetensors`` holds what makes a news vector of their states: additive attention (``pooling``) and a
-        linear map (``dense``).
-        """
+    def ranker(self) -> NewsRanker:
+        """Return the model for use without its dataset, on news that come later; it can be saved."""
         if not isinstance(self.model, PLMModel):
-            raise InputError(f"{self.config['model']} has no pre-trained encoder to save")
-        encoder = self.model.click_model.news_encoder
-        with quiet_transformers():
-            encoder.plm.model.save_pretrained(folder)
-        load_tokenizer(self.config["plm"]).save_pretrained(folder)
-        head = {name: weight for name, weight in encoder.state_dict().items() if not name.startswith("plm.")}
-        save_file(head, Path(folder) / "news_head.safetensors")
+            raise InputError(f"{self.config['model']} has no pre-trained encoder, which alone reads any news")
+        tokenizer, lengths = load_tokenizer(self.config["plm"]), ("title_length", "history_length")
+        return NewsRanker(self.model.click_model, tokenizer, *(self.config[length] for length in lengths))
 
     def _numbers(self, news: Sequence[str]) -> np.ndarray:
         unknown = [token for token in news if token not in self.item_ids]

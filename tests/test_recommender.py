@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 import torch
 from recbole.model.general_recommender import LightGCN
-from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
-from transformers import AutoModel, AutoTokenizer
 
 from recbole_tinynews import InputError, Recommender, run
 from recbole_tinynews.evaluate import evaluate
@@ -165,24 +163,9 @@ def test_a_graph_of_the_training_clicks_is_the_one_that_was_trained_on(tiny, mon
     assert torch.equal(graphs[0].to_dense(), graphs[1].to_dense())
 
 
-def test_the_encoder_is_saved_as_a_hugging_face_folder(texts, plm_folder):
-    recommender = Recommender.load(train("PLMNR", plm_folder)[0])
-    recommender.save_encoder("encoder")
-    model, tokenizer = AutoModel.from_pretrained("encoder").eval(), AutoTokenizer.from_pretrained("encoder")
-    head = load_file("encoder/news_head.safetensors")
-    row = 5
-    tokens = tokenizer(recommender.titles[row], truncation=True, max_length=6, return_tensors="pt")
-    with torch.no_grad():
-        states = model(**tokens).last_hidden_state[0]
-        hidden = torch.tanh(states @ head["pooling.projection.weight"].T + head["pooling.projection.bias"])
-        weights = torch.softmax(hidden @ head["pooling.query.weight"][0], dim=0)
-        vector = head["dense.weight"] @ (weights @ states) + head["dense.bias"]
-    torch.testing.assert_close(vector, recommender.model.news_vectors()[row], rtol=0, atol=1e-4)
-
-
-def test_a_model_without_a_language_model_has_no_encoder_to_save(tiny):
+def test_only_a_model_that_reads_any_news_can_do_without_its_dataset(tiny):
     with pytest.raises(InputError, match="Pop has no pre-trained encoder"):
-        Recommender.load(train("Pop", None)[0]).save_encoder("encoder")
+        Recommender.load(train("Pop", None)[0]).ranker()
 
 
 def test_the_commands_print_what_was_asked_and_tell_mistakes_in_a_line(texts, capsys):

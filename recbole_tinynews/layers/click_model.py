@@ -133,7 +133,7 @@ class ClickModel(nn.Module):
     @torch.no_grad()
     def encode_users(self, vectors: torch.Tensor, history: Ragged, users: np.ndarray) -> torch.Tensor:
         """Encode users from a table of news vectors (row 0 is padding), shape (len(history), news_dim)."""
-        parts = []
+        parts = [vectors.new_empty(0, vectors.shape[1])]
         with self._evaluating():
             for start, stop in chunks(len(history), _IMPRESSIONS_AT_ONCE):
                 clicks = torch.from_numpy(history.take(np.arange(start, stop)).padded()).to(vectors.device)
@@ -182,11 +182,13 @@ class ClickModel(nn.Module):
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
         was_training = self.training
-        self.eval()
+        if was_training:  # to tell all modules what they know takes as long as a small call
+            self.eval()
         try:
             yield
         finally:
-            self.train(was_training)
+            if was_training:
+                self.train()
 
 
 def _blocks(log: ImpressionLog) -> Iterator[np.ndarray]:

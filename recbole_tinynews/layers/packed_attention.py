@@ -53,7 +53,7 @@ def packed_attention(
     """
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if spans is not None and query.dtype == torch.bfloat16 and _kernel_runs(query.device):
+    if spans is not None and query.dtype == torch.bfloat16 and _kernel_runs(query.device, query.dtype, query.shape[-1]):
         from recbole_tinynews.layers.gpu_attention import attend
 
         return attend(q, k, v, spans, int(groups[:, 1].max()), dropout, scaling).unsqueeze(0), None
@@ -70,8 +70,8 @@ def packed_attention(
 
 
 @cache
-def _kernel_runs(device: torch.device) -> bool:
-    """Try whether the kernel runs here and gives what torch's attention gives.
+def _kernel_runs(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
+    """Try whether the kernel runs here and gives what torch's attention gives, gradients too.
 
     It needs Triton, which comes with torch for GPUs on Linux, a C compiler, and a GPU with bfloat16.
     """
@@ -79,9 +79,16 @@ def _kernel_runs(device: torch.device) -> bool:
         from recbole_tinynews.layers.gpu_attention import attend
 
         # Not by chance: a run that goes on must draw the dropout that it would have drawn.
-        text = torch.linspace(0, 500, 40 * 2 * 64, device=device).sin().view(40, 2, 64).bfloat16()
-        found = attend(text, text, text, torch.tensor([[0], [40]], device=device).expand(2, 40).int(), 40, 0.0, 0.125)
-        torch.testing.assert_close(found, _attend(text, text, text, [(1, 40)], 0.0, 0.125), rtol=0.05, atol=0.05)
+        numbers = torch.linspace(0, 500, 40 * 2 * head_dim, device=device).sin()
+        text = numbers.view(40, 2, head_dim).to(dtype).requires_grad_()
+        spans = torch.tensor([[0], [40]], device=device).expand(2, 40).int()
+        with torch.enable_grad():
+            ways = attend(text, text, text, spans, 40, 0.0, 0.125), _attend(text, text, text, [(1, 40)], 0.0, 0.125)
+        gradients = [torch.autograd.grad(way, text, text.detach())[0] for way in ways]
+        for found, expected in (ways, gradients):
+            furthest = (found - expected).abs().max() / expected.abs().max()
+            if not furthest < 0.05:
+                raise ArithmeticError(f"{furthest:.2f} from torch's attention")
     except Exception as error:  # whatever is missing, attention has another way
         getLogger().info("attention length by length, since the GPU's kernel does not run: %s", error)
         return False

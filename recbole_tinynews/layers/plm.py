@@ -203,6 +203,8 @@ class PLM(nn.Module):
         Without gradient all of it is done in the type of the states, with weights that are rounded to it once; autocast
         would round frozen ones in each product, and on a GPU widen the states again in between.
         """
+        if not self.layers[part]:
+            return states
         view = self._view(part)
         view._modules["embeddings"] = _Given()
         if "embeddings_project" in view._modules:  # ELECTRA

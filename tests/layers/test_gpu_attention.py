@@ -16,6 +16,7 @@ if DEVICE.type == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("needs a GPU, or Triton and TRITON_INTERPRET=1", allow_module_level=True)
 pytest.importorskip("triton", reason="Triton is not installed; it comes with torch for GPUs")
 
+from recbole_tinynews.layers import gpu_attention  # noqa: E402
 from recbole_tinynews.layers.gpu_attention import attend  # noqa: E402
 
 GROUPS = [(3, 5), (1, 8), (2, 9), (1, 4), (2, 17), (1, 1), (1, 150)]  # not ordered; the last one fills three blocks
@@ -83,6 +84,22 @@ def test_dropped_weights_keep_the_mean_and_are_drawn_for_each_token_and_head():
     assert shared.abs().max() < 0.5
 
 
-@pytest.mark.skipif(DEVICE.type == "cpu", reason="needs a GPU")
-def test_a_gpu_takes_the_kernel():
-    assert _kernel_runs(DEVICE)
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_the_first_try_takes_the_kernel_where_it_runs(dtype):
+    assert _kernel_runs.__wrapped__(DEVICE, dtype, 64)
+
+
+@pytest.mark.parametrize("wrong", ["_forward", "_backward"])
+def test_the_first_try_refuses_a_kernel_that_gives_other_values_or_gradients(wrong, monkeypatch):
+    class Halved:
+        def __init__(self, kernel):
+            self.kernel = kernel
+
+        def __getitem__(self, grid):
+            def run(*tensors, scaling, **settings):
+                self.kernel[grid](*tensors, scaling=scaling / 2, **settings)
+
+            return run
+
+    monkeypatch.setattr(gpu_attention, wrong, Halved(getattr(gpu_attention, wrong)))
+    assert not _kernel_runs.__wrapped__(DEVICE, torch.float16, 32)
