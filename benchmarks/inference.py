@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from itertools import repeat
+from itertools import cycle, repeat
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
 from benchmarks.as_published import PlainNewsEncoder, evaluate_in_a_loop
-from benchmarks.world import NEWS_DIM, TITLE, World
+from benchmarks.world import HISTORY, NEWS_DIM, QUERY_DIM, TITLE, World
 from recbole_tinynews.evaluator import impression_metrics
+from recbole_tinynews.layers import AttentiveUser, ClickModel, load_tokenizer
+from recbole_tinynews.serving import NewsRanker
 
 
 def matrix_peak(world: World) -> float:
@@ -85,3 +88,29 @@ def impressions_per_second(world: World) -> tuple[float, float]:
     plain = len(log) / (time.perf_counter() - started)
     assert all(np.isclose(ours()[name], value, atol=1e-6) for name, value in expected.items())
     return plain, world.rate(lambda _: float(ours() is not None) * len(log), repeat(None))
+
+
+@torch.no_grad()
+def milliseconds_a_call(world: World, layers: int) -> tuple[float, float, float]:
+    """Serve one thing a call: a title the plain way, a title, and a user by the vectors of the clicks."""
+    plain, tokenizer = PlainNewsEncoder(world.plm, layers, 0).eval().to(world.device), load_tokenizer(world.plm)
+    model = ClickModel(world.encoder(layers, 0), AttentiveUser(NEWS_DIM, QUERY_DIM)).eval()
+    with TemporaryDirectory() as folder:
+        NewsRanker(model, tokenizer, TITLE, HISTORY).save(folder)
+        ranker = NewsRanker.load(folder, device=str(world.device))
+    clicked = ranker.encode_news(world.corpus.titles[1 : 1 + HISTORY])
+
+    def encode_plain(title: str) -> float:
+        tokens = tokenizer(title, truncation=True, max_length=TITLE, padding="max_length", return_tensors="pt")
+        plain(tokens["input_ids"].to(world.device)).cpu()
+        return 1.0
+
+    def encode(title: str) -> float:
+        return float(len(ranker.encode_news([title])))
+
+    def encode_user(_: None) -> float:
+        return float(len(ranker.encode_users([clicked])))
+
+    titles = world.corpus.titles[1:1000]
+    of_plain, of_ours = (1000 / world.rate(call, cycle(titles)) for call in (encode_plain, encode))
+    return of_plain, of_ours, 1000 / world.rate(encode_user, repeat(None))

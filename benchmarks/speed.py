@@ -17,7 +17,7 @@ import torch
 from tabulate import tabulate
 from tqdm.auto import tqdm
 
-from benchmarks.inference import impressions_per_second, matrix_peak, news_per_second
+from benchmarks.inference import impressions_per_second, matrix_peak, milliseconds_a_call, news_per_second
 from benchmarks.training import EPOCHS, clicks_per_second, pairs_per_second, peak_of_training, plain_clicks_per_second
 from benchmarks.world import HISTORY, NEGATIVES, TITLE, World, add_options, load_world, machine
 
@@ -46,13 +46,14 @@ class Tables(NamedTuple):
 
     figures: list[dict[str, Any]]
     switches: list[list[str]]
+    serving: list[list[str]]
     growth: list[list[str]]
     peaks: list[float]  # GB, with the data once and ten times
 
 
 def measure(world: World, arguments: list[str]) -> Tables:
     """Measure everything."""
-    tables = Tables([], [], [], [])
+    tables = Tables([], [], [], [], [])
     bar = tqdm(desc="measuring", unit=" figures")
 
     def figure(name: str, unit: str, plain: float | None, now: float) -> None:
@@ -77,6 +78,9 @@ def measure(world: World, arguments: list[str]) -> Tables:
         figure("encode" if layers == world.layers else f"encode_{layers}", "news/s", plain, now)
         if layers == world.layers:
             figure("peak_share", "share", None, useful / peak)
+        calls = milliseconds_a_call(world, layers)
+        tables.serving.append([str(layers), *(f"{milliseconds:.2f}" for milliseconds in calls)])
+        bar.update()
     figure("evaluate", "impressions/s", *impressions_per_second(world))
     for key, (what, values) in GROWTH.items():
         for value in values:
@@ -126,6 +130,11 @@ differ.
 One mechanism after the other:
 
 {table(tables.switches, "stage", "how", "distinct news a click", "clicks/s", "ratio")}
+
+In use, with one thing a call, on all cores: milliseconds for a title, tokenizer included, and for a user by the vectors
+of {HISTORY} clicked news.
+
+{table(tables.serving, "layers", "a title, as published", "a title", "a user")}
 
 How fine-tuning grows, with the defaults otherwise (128 clicks at random, histories of {HISTORY}):
 
