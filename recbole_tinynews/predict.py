@@ -10,6 +10,7 @@ from pathlib import Path
 from recbole_tinynews.command import command
 from recbole_tinynews.data.prediction import write_prediction
 from recbole_tinynews.data.schema import SPLITS
+from recbole_tinynews.errors import InputError
 from recbole_tinynews.files import check_file
 from recbole_tinynews.recommender import Recommender
 
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", choices=SPLITS, default="test", help="which impressions")
     parser.add_argument("--output", type=Path, default=Path("prediction.zip"), help="the file to write")
     given, settings = parser.parse_known_args(arguments)
+    if given.output.suffix != ".zip":
+        raise InputError(f"--output must be the name of a .zip file, not {given.output}")
     check_file(given.output, "--output")
     recommender = Recommender.load(given.checkpoint, settings)
     log = recommender.impressions(given.split)

@@ -32,6 +32,7 @@ _NOT_NEGATIVE = (
 _SHARE = ("user_dropout", "dropout")
 _POSITIVE = ("temperature", "memory_gb")
 _ONE_OF = {
+    "precision": ("auto", "float32", "bfloat16"),
     "pretraining": ("none", "mlm", "matching"),
     "layer_loss": ("tinybert", "distilbert", "pkd"),
     "match": ("last", "skip"),

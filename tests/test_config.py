@@ -124,6 +124,7 @@ def test_recbole_s_training_settings_that_our_stages_do_without_are_told():
         ("stage1.temperature=0", "stage1.temperature must be a number above 0"),
         ("dropout=-0.1", "dropout must be a number from 0 to below 1"),
         ("dropout=1", "dropout must be a number from 0 to below 1"),
+        ("precision=bf16", "precision must be one of auto, float32, bfloat16, not 'bf16'"),
         ("valid_metric=None", "valid_metric must be one of"),
         ("valid_metric=NDCG@7", "valid_metric must be one of"),
     ],

@@ -187,7 +187,7 @@ def test_the_commands_print_what_was_asked_and_tell_mistakes_in_a_line(texts, ca
         (recommend_main, [f"--checkpoint={checkpoint}", "--user=u1", "--top=0"], "--top must be 1 or more"),
         (predict_main, ["--checkpoint=none.pth"], "none.pth: cannot be read"),
         (predict_main, [f"--checkpoint={checkpoint}", "--output=some.txt/p.zip"], "--output cannot be written"),
-        (predict_main, [f"--checkpoint={checkpoint}", "--output=."], "--output must be a file, not a folder"),
+        (predict_main, [f"--checkpoint={checkpoint}", "--output=ranks.txt"], "--output must be the name of a .zip"),
         (evaluate_main, ["none.zip", "--dataset=tiny"], "none.zip: cannot be read"),
         (evaluate_main, ["prediction.zip", "--dataset=tiny", "--split=valid"], "expected impression valid-0"),
         (evaluate_main, ["prediction.zip", "--dataset=tinny"], "there is no dataset 'tinny'"),

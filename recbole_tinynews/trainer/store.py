@@ -124,7 +124,11 @@ class StageStore:
             logger.info("%s: starts from %s, weights %s", stage.name, start.name, checksum(weights))
         folder.mkdir(parents=True, exist_ok=True)
         begin = time.monotonic()
-        weights, result = stage.train(folder, starts)
+        try:
+            weights, result = stage.train(folder, starts)
+        except KeyboardInterrupt:
+            logger.info("%s: stopped; the same command goes on with it", stage.name)
+            raise
         seconds = round(time.monotonic() - begin, 2)
         if distributed.is_first():
             report = {"kind": stage.kind, "result": result, "seconds": seconds, "inputs": dict(stage.inputs)}

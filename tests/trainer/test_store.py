@@ -79,7 +79,8 @@ def test_a_stage_gets_the_weights_of_those_it_starts_from_in_order(tmp_path):
     assert [weights["b"].item() for weights in work.starts] == [3.0, 4.5]
 
 
-def test_a_stage_that_stopped_half_way_is_not_finished_and_finds_its_folder_again(tmp_path):
+def test_a_stage_that_stopped_half_way_is_not_finished_and_finds_its_folder_again(tmp_path, caplog):
+    caplog.set_level("INFO")
     store = StageStore(tmp_path)
 
     def stop(folder, starts):
@@ -88,6 +89,7 @@ def test_a_stage_that_stopped_half_way_is_not_finished_and_finds_its_folder_agai
 
     with pytest.raises(KeyboardInterrupt):
         store.run(make(stop))
+    assert caplog.messages[-1].endswith("stopped; the same command goes on with it")
     assert not store.is_done(make())
 
     def resume(folder, starts):
