@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ __all__ = ["NewsConfig", "properties_folder"]
 _UNLISTED = frozenset({"model", "dataset", "config_files", "encoding", "local_rank", "world_size"})
 # RecBole's, which our stages do without.
 _NOT_OURS = frozenset({"clip_grad_norm", "eval_step", "learner", "stopping_step", "weight_decay"})
+# A stage's own, where batches are ours; those of a dataset without impressions come from RecBole's loader.
+_OF_LOADER = frozenset({"train_batch_size", "num_negatives", "group_by_user"})
 _TYPING_ERROR = 0.8  # similarity to a known key from which on an unknown one is taken for it
 
 
@@ -175,19 +177,28 @@ class NewsConfig(Config):
             self.remarks += [f"{key} has no effect on {self.model}" for key in sorted(_NOT_OURS & set(given))]
             if "history_length" in self.internal_config_dict:
                 self._tell_loaders(final)
+                self.remarks += self._without_effect(final, given)
         metrics = _measured(final, ours) if not self.impressions else METRICS
         if metrics and str(final["valid_metric"]).lower() not in metrics:
             raise InputError(f"valid_metric must be one of {', '.join(metrics)}, not {final['valid_metric']!r}")
         if max(final["nproc"], distributed.processes()) > 1 and not ours:
             raise InputError(f"{self.model} trains in one process: only this package's own models share the work")
-        if distributed.processes() > 1:
-            if final["use_gpu"]:
-                final["gpu_id"] = distributed.own_gpu(given.get("gpu_id"))
-            if not distributed.is_first():
-                final |= {"state": "error", "show_progress": False}
-        if not final["use_gpu"]:
-            final["gpu_id"] = ""
+        if not distributed.is_first():
+            final |= {"state": "error", "show_progress": False}
+        final["gpu_id"] = distributed.own_gpu(given.get("gpu_id")) if final["use_gpu"] else ""
         return final
+
+    def _without_effect(self, final: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
+        """Tell what the user sets for the clicks, and no stage reads."""
+        stages = sorted(CLICK_STAGES & self._stages())
+        for key in sorted(OWN_CLICK_KEYS & set(given)):
+            if stages and all(key in final[stage] for stage in stages):
+                told = ", ".join(f"{stage}.{key} is {final[stage][key]}" for stage in stages)
+                yield f"{key} has no effect: {told}"
+        if not self.impressions:
+            for stage in stages:
+                for key in sorted(_OF_LOADER & set(final[stage])):
+                    yield f"{stage}.{key} has no effect without impressions"
 
     def _tell_loaders(self, final: dict[str, Any]) -> None:
         """Let RecBole's loaders do what our settings say."""

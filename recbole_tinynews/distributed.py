@@ -26,7 +26,7 @@ from recbole_tinynews.errors import InputError
 
 __all__ = [
     "average_gradients", "from_first", "group", "is_first", "launch", "local_first", "own_gpu",
-    "processes", "separate_randomness", "share", "whole",
+    "processes", "separate_randomness", "share", "visible_gpus", "whole",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -82,10 +82,7 @@ def launch(number: int, main: Callable[[list[str]], int], arguments: list[str]) 
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it tells all that we tell, at length
-    if _VISIBLE_GPUS is None:
-        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-    else:
-        os.environ["CUDA_VISIBLE_DEVICES"] = _VISIBLE_GPUS
+    visible_gpus()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
     config = LaunchConfig(
         min_nodes=1,
@@ -122,6 +119,15 @@ def _exit_with(main: Callable[[list[str]], int], arguments: list[str]) -> None:
         os._exit(code)  # at once: the others see the connection break before an orderly end is over
 
 
+def visible_gpus() -> list[str]:
+    """Make all GPUs visible that the user left visible, RecBole hides all but one, and name them."""
+    if _VISIBLE_GPUS is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = _VISIBLE_GPUS
+        return _named(_VISIBLE_GPUS)
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
 def own_gpu(wanted: object) -> str:
     """Which GPU this process uses, of those that the user names or, if none, of those that are visible.
 
@@ -135,14 +141,16 @@ def own_gpu(wanted: object) -> str:
     InputError
         If there are fewer GPUs than processes on this machine.
     """
-    if wanted is None:
-        wanted = _VISIBLE_GPUS or list(range(torch.cuda.device_count()))
-    named = wanted if isinstance(wanted, (list, tuple)) else str(wanted).split(",")
-    gpus = [str(gpu).strip() for gpu in named if str(gpu).strip()]
+    gpus = visible_gpus() if wanted is None else _named(wanted)
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if 0 < len(gpus) < here:
         raise InputError(f"{here} processes, but {len(gpus)} GPUs: start as many, or give --use_gpu=False")
     return gpus[_local_rank()] if gpus else ""
+
+
+def _named(gpus: object) -> list[str]:
+    named = gpus if isinstance(gpus, (list, tuple)) else str(gpus).split(",")
+    return [str(gpu).strip() for gpu in named if str(gpu).strip()]
 
 
 @contextmanager

@@ -9,11 +9,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from recbole.utils import init_logger, init_seed
+from tabulate import tabulate
 
 from recbole_tinynews import distributed
 from recbole_tinynews.command import command
@@ -52,7 +54,7 @@ def run(
     model, dataset, config_file_list, config_dict, command_line
         As for `NewsConfig`.
     saved : bool
-        Keep the best epoch in a checkpoint and test that; otherwise the last epoch is tested.
+        Keep the best epoch in a checkpoint and test that; otherwise RecBole's models are tested after their last epoch.
 
     Returns
     -------
@@ -91,6 +93,9 @@ def _run(config: NewsConfig, saved: bool) -> tuple[dict[str, Any], Path, Path]:
             trainer = impression_trainer(trainer_class)(config, network, data.dataset)
         else:
             trainer = trainer_class(config, network)
+        checkpoint = Path(trainer.saved_model_file)  # RecBole's name for it is that of another run of the same second
+        own = distributed.from_first(lambda: token_hex(4))
+        trainer.saved_model_file = str(checkpoint.with_name(f"{checkpoint.stem}-{own}{checkpoint.suffix}"))
         _, valid_result = trainer.fit(data.train, data.valid, saved=saved, show_progress=config["show_progress"])
         test_result = trainer.evaluate(data.test, load_best_model=saved, show_progress=config["show_progress"])
         trainer.tensorboard.close()  # its thread would write on, into whatever folder is the working one then
@@ -211,6 +216,4 @@ def _write_values(log: ImpressionLog, values: Mapping[str, np.ndarray], path: Pa
 def _table(result: Mapping[str, Any]) -> str:
     cells = {"model": result["model"], "dataset": result["dataset"]}
     cells |= {name: f"{value:.4f}" for name, value in (result["test_result"] or {}).items()}
-    widths = [max(len(name), len(value)) for name, value in cells.items()]
-    lines = (cells.keys(), cells.values())
-    return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return tabulate([list(cells.values())], list(cells), tablefmt="plain", disable_numparse=True)

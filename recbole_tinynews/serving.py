@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -109,12 +110,12 @@ class NewsRanker:
         tokens = NewsInput.from_tokens(tokenize(titles, self.tokenizer, longest), self.model.device)
         return self.model.encode_news(tokens, np.arange(len(titles))).cpu().numpy()
 
-    def encode_users(self, histories: Sequence[np.ndarray]) -> np.ndarray:
+    def encode_users(self, histories: Sequence[npt.ArrayLike]) -> np.ndarray:
         """Encode users by the vectors of the news that they have clicked.
 
         Parameters
         ----------
-        histories : sequence of ndarray of shape (clicks, news_dim)
+        histories : sequence of array_like of shape (clicks, news_dim)
             A user each, oldest click first; only the newest ``history_length`` count. A user without clicks has the
             zero vector, to which all news are alike.
 
@@ -122,8 +123,8 @@ class NewsRanker:
         -------
         float32 ndarray of shape (users, news_dim)
         """
-        newest = [history[-self.history_length :] for history in histories]
         dim = self.model.news_encoder.news_dim
+        newest = [np.asarray(one, dtype=np.float32).reshape(-1, dim)[-self.history_length :] for one in histories]
         table = torch.from_numpy(np.concatenate([np.zeros((1, dim), dtype=np.float32), *newest]))
         clicks = Ragged.from_lengths(np.arange(1, len(table)), np.array([len(history) for history in newest]))
         nobody = np.zeros(len(newest), dtype=np.int64)

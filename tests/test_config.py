@@ -223,3 +223,16 @@ def test_context_aware_models_draw_negatives_where_there_are_impressions(tiny):
     assert config_of("FM", "tiny")["train_neg_sample_args"]["sample_num"] == 1
     assert not config_of("FM", "ml-100k").impressions
     assert config_of("FM", "ml-100k")["train_neg_sample_args"]["distribution"] == "none"
+
+
+def test_settings_that_all_stages_have_of_their_own_are_told_to_have_no_effect(tmp_path):
+    (tmp_path / "small.yaml").write_text("teacher: {learning_rate: 1e-3}\n")
+    line = ["--learning_rate=1e-2", "--epochs=3"]
+    remarks = config_of("PLMNR", files=[tmp_path / "small.yaml"], line=line).remarks
+    assert remarks == ["learning_rate has no effect: teacher.learning_rate is 0.001"]
+    assert config_of("TinyNewsRec", files=[tmp_path / "small.yaml"], line=line).remarks == []
+
+
+def test_a_stages_own_batches_are_told_to_have_no_effect_without_impressions():
+    remarks = config_of("PLMNR", line=["--teacher.num_negatives=2", "--teacher.epochs=2"]).remarks
+    assert remarks == ["teacher.num_negatives has no effect without impressions"]

@@ -162,7 +162,17 @@ def test_models_of_recbole_are_refused_in_several_processes(tiny):
 def test_each_process_takes_its_own_gpu(monkeypatch, local_rank, wanted, gpu):
     monkeypatch.setenv("LOCAL_RANK", str(local_rank))
     monkeypatch.setattr(distributed, "_VISIBLE_GPUS", "6,7")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # RecBole's choice of an earlier run
     assert distributed.own_gpu(wanted) == gpu
+
+
+def test_a_run_takes_the_first_gpu_that_the_user_left_visible_and_a_search_sees_all(tiny, monkeypatch):
+    monkeypatch.setattr(distributed, "_VISIBLE_GPUS", "3, 5")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert NewsConfig("BPR", "tiny")["gpu_id"] == "3"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+    assert distributed.visible_gpus() == ["3", "5"]
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3, 5"
 
 
 @pytest.mark.parametrize("local_rank", ["0", "1"])

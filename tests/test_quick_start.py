@@ -22,6 +22,7 @@ from recbole_tinynews import InputError, run
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.evaluator import METRICS
 from recbole_tinynews.quick_start import main
+from tests.plm_fixtures import write_news
 from tests.tiny_dataset import write_dataset
 
 FAST = {"epochs": 1, "show_progress": False, "gpu_id": ""}
@@ -209,3 +210,21 @@ def test_metrics_are_finite_where_a_user_is_unknown(tiny):
     assert "u99" in log
     assert "u99" not in (tiny / "tiny.inter").read_text()
     assert all(math.isfinite(value) for value in run("LightGCN", "tiny", config_dict=FAST)["test_result"].values())
+
+
+def test_two_runs_of_the_same_second_have_a_checkpoint_each(tiny, monkeypatch):
+    monkeypatch.setattr("recbole.trainer.trainer.get_local_time", lambda: "now")
+    for _ in range(2):
+        run("Pop", "tiny", config_dict=FAST)
+    assert len(list(Path("saved").glob("Pop-now-*.pth"))) == len(list(Path("saved").glob("Pop-now-*.json"))) == 2
+
+
+@pytest.mark.parametrize("name", ["BPR", "NRMS"])
+def test_without_anything_to_evaluate_on_nothing_is_trained(tiny, name):
+    write_news(tiny)
+    (tiny / "tiny.valid.imp").unlink()
+    rows = [line.split("\t") for line in (tiny / "tiny.test.imp").read_text().splitlines()]
+    unlabelled = [rows[0], *([*row[:5], ""] for row in rows[1:])]
+    (tiny / "tiny.test.imp").write_text("".join("\t".join(row) + "\n" for row in unlabelled))
+    with pytest.raises(InputError, match=r"neither tiny\.valid\.imp nor tiny\.test\.imp"):
+        run(name, "tiny", config_dict=FAST)

@@ -67,6 +67,13 @@ def test_ranking_one_user_gives_the_scores_of_the_impression(texts, plm_folder, 
         np.testing.assert_allclose([news.score for news in ranked], [score for score, _ in expected], atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["NRMS", "PLMNR"])
+def test_news_are_encoded_once_for_all_rankings(texts, plm_folder, name, monkeypatch):
+    recommender = Recommender.load(train(name, plm_folder)[0])
+    monkeypatch.setattr(recommender.model.click_model, "encode_news", None)
+    assert len(recommender.rank(["n1"])) == len(recommender.rank(["n2"], user="u1")) == 29
+
+
 def test_clicks_are_read_once_and_are_each_users_own_in_order_of_time(texts):
     (texts / "tiny.inter").write_text(
         "user_id:token\titem_id:token\ttimestamp:float\n"

@@ -54,6 +54,7 @@ def test_a_user_without_clicks_has_the_zero_vector_and_old_clicks_do_not_count(r
     users = ranker.encode_users([news[:0], news, news[-ranker.history_length :]])
     assert not users[0].any()
     np.testing.assert_array_equal(users[1], users[2])
+    np.testing.assert_array_equal(ranker.encode_users([[], news.astype(np.float64), news.tolist()]), users[[0, 1, 1]])
     assert ranker.encode_users([]).shape == (0, news.shape[1])
     assert ranker.encode_news([]).shape == (0, news.shape[1])
 

@@ -37,10 +37,9 @@ def draw(plan: Plan, done: Sequence[Measured], folder: Path) -> list[Path]:
         for axes, label in zip(panels, labels, strict=True):
             _lines(axes, [row for row in done if row.row.x_label == label], label)
     else:
-        systems = list(dict.fromkeys(row.row.system for row in done))
         depths = list(dict.fromkeys(row.row.depth for row in done))
         figure, (axes,) = _figure(1, max(5.5, 0.45 * len(done) + 3))
-        _bars(axes, done, systems, depths)
+        _bars(axes, done, depths)
     return _save(figure, folder / plan.name)
 
 
@@ -83,12 +82,13 @@ def _lines(axes: Axes, rows: Sequence[Measured], label: str) -> None:
     axes.legend(frameon=False, fontsize="small")
 
 
-def _bars(axes: Axes, done: Sequence[Measured], systems: Sequence[str], depths: Sequence[int | None]) -> None:
-    beside = {depth: [row.row.system for row in done if row.row.depth == depth] for depth in depths}
+def _bars(axes: Axes, done: Sequence[Measured], depths: Sequence[int | None]) -> None:
+    systems = list(dict.fromkeys(_system(row) for row in done))
+    beside = {depth: [_system(row) for row in done if row.row.depth == depth] for depth in depths}
     width = 0.8 / max(map(len, beside.values()))
     tops: list[float] = []
     for number, system in enumerate(systems):
-        own = [row for row in done if row.row.system == system]
+        own = [row for row in done if _system(row) == system]
         height, error = _percents([summarise(row, "auc") for row in own])
         places = [
             depths.index(depth) + (beside[depth].index(system) - (len(beside[depth]) - 1) / 2) * width
@@ -103,6 +103,10 @@ def _bars(axes: Axes, done: Sequence[Measured], systems: Sequence[str], depths: 
     axes.set_xticks(range(len(depths)), [f"{depth} layer{'' if depth == 1 else 's'}" for depth in depths])
     axes.set_ylabel("AUC (%), axis cut off")
     axes.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _system(row: Measured) -> str:
+    return row.row.system if row.row.x is None else f"{row.row.system}, {row.row.x_label} = {row.row.x:g}"
 
 
 def _labelled(axes: Axes, names: Sequence[str], values: Sequence[float], title: str, form: str) -> None:

@@ -16,7 +16,7 @@ from tabulate import tabulate
 from recbole_tinynews.benchmark.plan import Plan
 from recbole_tinynews.benchmark.plots import draw, draw_speed
 from recbole_tinynews.benchmark.records import Measured, Speed
-from recbole_tinynews.benchmark.statistics import Comparison, compare, summarise
+from recbole_tinynews.benchmark.statistics import Comparison, compare, is_better, summarise
 from recbole_tinynews.evaluator import METRICS
 from recbole_tinynews.files import replacing
 
@@ -55,7 +55,7 @@ def write_report(plan: Plan, measured: Sequence[Measured], about: Mapping[str, s
     if comparisons:
         sections.append(_comparison_table(comparisons))
     if plan.expected:
-        sections.append(_expectations(plan, done))
+        sections.append(_expectations(plan, done, comparisons))
     sections.append(_run_table(done))
     numbers = [_numbers(row) for row in done]
     content = {"title": plan.title, "about": dict(about), "rows": numbers, "missing": missing,
@@ -125,8 +125,8 @@ def _beats_the_rest(row: Measured, done: Sequence[Measured], metric: str) -> boo
     rivals = [other for other in done if other.row.depth == row.row.depth and not other.row.ours]
     if not row.row.ours or not rivals:
         return False
-    result = compare(row, max(rivals, key=lambda rival: summarise(rival, metric).mean), metric)
-    return result.difference > 0 and result.p < _SIGNIFICANT
+    best = max(rivals, key=lambda rival: summarise(rival, metric).mean)
+    return is_better(row, best, metric, _SIGNIFICANT)
 
 
 def _pairs(done: Sequence[Measured]) -> list[tuple[Measured, Measured]]:
@@ -152,12 +152,13 @@ def _comparison_table(comparisons: Sequence[Comparison]) -> str:
     )
 
 
-def _expectations(plan: Plan, done: Sequence[Measured]) -> str:
+def _expectations(plan: Plan, done: Sequence[Measured], comparisons: Sequence[Comparison]) -> str:
     by_name = {row.row.name: row for row in done}
+    known = {(result.better, result.other): result for result in comparisons}
     rows = []
     for worse, better in plan.expected:
         if worse in by_name and better in by_name:
-            result = compare(by_name[better], by_name[worse])
+            result = known.get((better, worse)) or compare(by_name[better], by_name[worse])
             verdict = "undecided" if result.low <= 0 <= result.high else "yes" if result.difference > 0 else "no"
             rows.append([f"{better} ≥ {worse}", *_difference(result), verdict])
     head = ["the paper reports", "AUC here", "95 % interval", "holds here"]

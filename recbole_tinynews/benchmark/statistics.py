@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +9,9 @@ from scipy import stats
 
 from recbole_tinynews.benchmark.records import Measured
 
-__all__ = ["Comparison", "Summary", "compare", "summarise"]
+__all__ = ["Comparison", "Summary", "compare", "is_better", "summarise"]
 
-_RESAMPLES, _AT_ONCE = 9_999, 500
+_RESAMPLES, _DRAWN_AT_ONCE = 9_999, 2**22
 
 
 @dataclass(frozen=True)
@@ -75,19 +74,35 @@ def compare(one: Measured, other: Measured, metric: str = "auc") -> Comparison:
 
     What another seed would change is averaged, not tested: the interval is over impressions.
     """
-    difference = _mean_of_seeds(one, metric) - _mean_of_seeds(other, metric)
-    difference = difference[~np.isnan(difference)]
+    difference = _difference(one, other, metric)
     mean, names = float(difference.mean()), (one.row.name, other.row.name)
-    if not difference.std() or len(difference) < 2:  # the same scores: there is nothing to be tested
+    p = _p(difference)
+    if p is None:
         return Comparison(*names, metric, mean, mean, mean, 1.0, len(difference))
+    at_once = max(1, _DRAWN_AT_ONCE // len(difference))
     interval = stats.bootstrap(
-        (difference,), np.mean, n_resamples=_RESAMPLES, batch=_AT_ONCE, method="percentile",
+        (difference,), np.mean, n_resamples=_RESAMPLES, batch=at_once, method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
-    p = float(stats.ttest_1samp(difference, 0.0).pvalue)
     return Comparison(*names, metric, mean, float(interval.low), float(interval.high), p, len(difference))
 
 
-def _mean_of_seeds(measured: Measured, metric: str) -> np.ndarray:
-    arrays: Sequence[np.ndarray] = [values[metric] for values in measured.values]
-    return np.mean(arrays, axis=0)
+def is_better(one: Measured, other: Measured, metric: str, level: float) -> bool:
+    """Tell whether one row is better than another with a p below a level, as :func:`compare` has it."""
+    difference = _difference(one, other, metric)
+    p = _p(difference)
+    return p is not None and p < level and bool(difference.mean() > 0)
+
+
+def _p(difference: np.ndarray) -> float | None:
+    """Of a t test; None where the scores are the same, so that there is nothing to be tested."""
+    if len(difference) < 2 or not difference.std():
+        return None
+    return float(stats.ttest_1samp(difference, 0.0).pvalue)
+
+
+def _difference(one: Measured, other: Measured, metric: str) -> np.ndarray:
+    """Difference of each impression that is evaluated, of means over seeds."""
+    means = [np.mean([values[metric] for values in measured.values], axis=0) for measured in (one, other)]
+    difference = means[0] - means[1]
+    return difference[~np.isnan(difference)]

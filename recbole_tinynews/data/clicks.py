@@ -63,7 +63,7 @@ class Clicks(NamedTuple):
             If there is none.
         """
         clicked = np.flatnonzero(log.labels == 1)
-        impressions = np.searchsorted(log.candidates.offsets, clicked, side="right") - 1
+        impressions = log.candidates.rows_of(clicked)
         misses = (log.candidates.lengths - np.bincount(impressions, minlength=len(log)))[impressions]
         kept = misses > 0
         if not kept.any():

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.schema import atomic_file
+from recbole_tinynews.files import check_writable
 
-__all__ = ["CACHE_FOLDER", "has_impressions", "load_impressions"]
+__all__ = ["cache_folder", "has_impressions", "load_impressions"]
 
-CACHE_FOLDER = ".cache"
+
+def cache_folder(data_path: str | Path) -> Path:
+    """Folder for what is read from a dataset once: ``.cache`` beside its files, or the user's own if that is read-only.
+
+    Raises
+    ------
+    InputError
+        If neither can be written.
+    """
+    beside = Path(data_path) / ".cache"
+    with suppress(OSError):
+        beside.mkdir(exist_ok=True)
+        if os.access(beside, os.W_OK):
+            return beside
+    name = hashlib.sha256(str(beside.absolute()).encode()).hexdigest()[:16]
+    own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "recbole_tinynews" / name
+    check_writable(own, "what is read from the dataset")
+    return own
 
 
 def has_impressions(data_path: str | Path) -> bool:
@@ -41,5 +62,5 @@ def load_impressions(dataset: Any, split: str) -> ImpressionLog | None:
         path,
         dataset.field2token_id[dataset.uid_field],
         dataset.field2token_id[dataset.iid_field],
-        cache=folder / CACHE_FOLDER,
+        cache=cache_folder(folder),
     )

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from recbole_tinynews.data.converters.records import RESERVED
-from recbole_tinynews.data.dataset import CACHE_FOLDER
+from recbole_tinynews.data.dataset import cache_folder
 from recbole_tinynews.data.schema import atomic_file
 from recbole_tinynews.files import replacing
 
@@ -86,12 +86,11 @@ def id_dataset(config: Any) -> IdDataset | None:
         return None
     stats = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     key = hashlib.sha256(json.dumps([stats, config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]).encode()).hexdigest()
-    cache = folder / CACHE_FOLDER / f"ids-{key[:16]}.npz"
+    cache = cache_folder(folder) / f"ids-{key[:16]}.npz"
     if not cache.exists():
         found = _read(config, *files)
         if found is None:
             return None
-        cache.parent.mkdir(parents=True, exist_ok=True)
         for old in cache.parent.glob("ids-*.npz"):
             old.unlink(missing_ok=True)
         with replacing(cache) as part:

@@ -107,8 +107,7 @@ class ImpressionLog:
 
     def labelled(self) -> ImpressionLog:
         """Only the impressions whose clicks are known."""
-        known = np.ones(len(self), dtype=bool)
-        known[self.candidates.row_of[self.labels == UNKNOWN_LABEL]] = False
+        known = ~self.candidates.rows_with(self.labels == UNKNOWN_LABEL)
         if known.all():
             return self
         rows = np.flatnonzero(known)

@@ -62,11 +62,15 @@ class Ragged:
         """Row number of each value, shape (total,)."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
+    def rows_of(self, places: np.ndarray) -> np.ndarray:
+        """Row number of the values at some places of the flat array, shape of ``places``."""
+        return np.searchsorted(self.offsets, places, side="right") - 1
+
     def rows_with(self, marks: np.ndarray) -> np.ndarray:
         """Tell of which rows any value is marked, shape (rows,); ``marks`` is aligned with ``values``."""
         found = np.zeros(len(self), dtype=bool)
         if marks.any():
-            found[np.searchsorted(self.offsets, np.flatnonzero(marks), side="right") - 1] = True
+            found[self.rows_of(np.flatnonzero(marks))] = True
         return found
 
     def take(self, rows: Sequence[int] | np.ndarray) -> Ragged:

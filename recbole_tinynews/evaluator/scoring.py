@@ -55,7 +55,8 @@ def score_impressions(
     InputError
         If the model needs a feature that impressions do not have, or cannot score single candidates.
     """
-    model.eval()
+    if model.training:  # else the model may keep what it has computed
+        model.eval()
     if hasattr(model, "score_impressions"):
         return np.asarray(model.score_impressions(log), dtype=np.float64)
     if config["MODEL_TYPE"] == ModelType.DECISIONTREE:
@@ -147,10 +148,10 @@ def _score_all_items(
 def _score_candidates(
     model: AbstractRecommender, inputs: _Inputs, log: ImpressionLog, config: Config
 ) -> np.ndarray:
-    items, offsets = log.candidates.values, log.candidates.offsets
+    items = log.candidates.values
     scores = np.empty(len(items))
     for start, stop in chunks(len(items), config["eval_batch_size"]):
-        impressions = np.searchsorted(offsets, np.arange(start, stop), side="right") - 1
+        impressions = log.candidates.rows_of(np.arange(start, stop))
         rows = inputs.candidates_of(impressions, np.asarray(items[start:stop]))
         scores[start:stop] = model.predict(rows.to(config["device"])).reshape(-1).cpu().numpy()
     return scores

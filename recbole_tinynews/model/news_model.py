@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from logging import getLogger
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from recbole.utils import InputType
 from torch.nn.functional import cross_entropy
 
 from recbole_tinynews.data.clicks import ClickBatch
-from recbole_tinynews.data.dataset import CACHE_FOLDER
+from recbole_tinynews.data.dataset import cache_folder
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.news_table import NewsTable
 from recbole_tinynews.data.ragged import Ragged
@@ -48,7 +47,7 @@ class NewsModel(SequentialRecommender):
         super().__init__(config, dataset)
         self.config = config
         self.n_users = dataset.num(dataset.uid_field)
-        self.cache = Path(config["data_path"]) / CACHE_FOLDER
+        self.cache = cache_folder(config["data_path"])
         self.item_ids = dataset.field2token_id[dataset.iid_field]
         self.texts = self._load_texts(config["data_path"])
         self.click_model = self.build()

@@ -153,8 +153,14 @@ def _clicks(dataset: Dataset | IdDataset) -> np.ndarray:
 
 def _splits_to_rate(config: Config, dataset: Dataset | IdDataset) -> tuple[ImpressionLog | None, ImpressionLog | None]:
     valid, test = (_impressions_to_rate(dataset, split) for split in ("valid", "test"))
+    name = config["dataset"]
+    if test is None and valid is None:
+        raise InputError(
+            f"nothing to evaluate on: neither {name}.valid.imp nor {name}.test.imp holds an impression of which some "
+            "candidates are known to be clicked and some not",
+            path=config["data_path"],
+        )
     if test is None:
-        name = config["dataset"]
         getLogger().warning("%s.test.imp is missing or has no labels: tested on the validation split", name)
     return valid, valid if test is None else test
 

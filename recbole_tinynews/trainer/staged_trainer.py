@@ -73,7 +73,7 @@ class StagedTrainer(Trainer):
         saved: bool = True,
         show_progress: bool = False,
         callback_fn: Callable[[int, float], None] | None = None,
-    ) -> tuple[float, Metrics]:
+    ) -> tuple[float, Metrics | None]:
         """Run all stages that are not finished.
 
         Parameters
@@ -85,8 +85,8 @@ class StagedTrainer(Trainer):
 
         Returns
         -------
-        tuple of float and dict
-            Best validation score and metrics of the last stage.
+        tuple of float, and dict or None
+            Best validation score and metrics of the last stage; -1 and None where it was not validated.
         """
         if isinstance(train_data, ImpressionLog):
             data: Any = ImpressionClicks(self.model.titles, train_data, valid_data)
@@ -116,10 +116,11 @@ class StagedTrainer(Trainer):
                 "recipe": getattr(self.config, "recipe", None),
             }
             save_atomically(state, Path(self.saved_model_file))
-        score = done.result.get(self.valid_metric, -1.0)
+        validated = done.result if self.valid_metric in done.result else None  # else it is the loss
+        score = validated[self.valid_metric] if validated else -1.0
         if callback_fn is not None:
             callback_fn(0, score)
-        return score, done.result
+        return score, validated
 
     def evaluate(
         self, eval_data: Any, load_best_model: bool = True, model_file: str | None = None, show_progress: bool = False

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from filelock import FileLock, Timeout
 
 from recbole_tinynews import distributed
 from recbole_tinynews.files import replacing
@@ -113,16 +115,43 @@ class StageStore:
 
     def run(self, stage: Stage) -> StageResult:
         """Train a stage, or resume it, or take its result from disk; the stages it starts from must be done."""
-        logger = getLogger()
-        folder = self.folder(stage)
         if distributed.from_first(lambda: self.is_done(stage)):
-            done = self.load(stage)
-            logger.info("%s: finished before, weights %s from %s", stage.name, checksum(done.weights), folder)
-            return done
+            return self._loaded(stage)
+        with self._alone(stage):
+            # Another run may have finished it meanwhile.
+            done = distributed.from_first(lambda: self.is_done(stage))
+            return self._loaded(stage) if done else self._trained(stage)
+
+    def _loaded(self, stage: Stage) -> StageResult:
+        done = self.load(stage)
+        weights = checksum(done.weights)
+        getLogger().info("%s: finished before, weights %s from %s", stage.name, weights, self.folder(stage))
+        return done
+
+    @contextmanager
+    def _alone(self, stage: Stage) -> Iterator[None]:
+        """Let one run at a time train a stage; in another one on this dataset it may be the same."""
+        if not distributed.is_first():
+            yield
+            return
+        folder = self.folder(stage)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            getLogger().info("%s: waiting for another run that trains it", stage.name)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _trained(self, stage: Stage) -> StageResult:
+        logger, folder = getLogger(), self.folder(stage)
         starts = [self.load(start).weights for start in stage.starts]
         for start, weights in zip(stage.starts, starts, strict=True):
             logger.info("%s: starts from %s, weights %s", stage.name, start.name, checksum(weights))
-        folder.mkdir(parents=True, exist_ok=True)
         begin = time.monotonic()
         try:
             weights, result = stage.train(folder, starts)

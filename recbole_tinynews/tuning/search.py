@@ -10,10 +10,10 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import optuna
-import torch
 from optuna.trial import TrialState, create_trial
 from tqdm.auto import tqdm
 
+from recbole_tinynews import distributed
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.tuning.space import Space, combinations, value_of
 from recbole_tinynews.tuning.trials import Trial, TrialLog, run_trial
@@ -69,17 +69,18 @@ class Search:
         """
         study = self._study(log)
         threads = max(1, (os.cpu_count() or 1) // self.parallel)
-        gpus: SimpleQueue[int] = SimpleQueue()
+        gpus = distributed.visible_gpus()
+        slots: SimpleQueue[int] = SimpleQueue()
         for slot in range(self.parallel):
-            gpus.put(slot)
+            slots.put(slot)
 
         def work(trial: Trial) -> Trial:
-            slot = gpus.get()
-            own = [f"--gpu_id={slot % torch.cuda.device_count()}"] if torch.cuda.device_count() > 1 else []
+            slot = slots.get()
+            own = [f"--gpu_id={gpus[slot % len(gpus)]}"] if len(gpus) > 1 else []
             try:
                 return run_trial(trial, [*arguments, *own], metric, folder, threads)
             finally:
-                gpus.put(slot)
+                slots.put(slot)
 
         again = {trial.number: trial for trial in log.interrupted}
         total = len(combinations(self.space)) if self.tool == "exhaustive" else self.max_trials

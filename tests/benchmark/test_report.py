@@ -6,10 +6,13 @@ import csv
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from recbole_tinynews.benchmark import plots
 from recbole_tinynews.benchmark.plan import Plan, Row
 from recbole_tinynews.benchmark.records import Measured, Speed
 from recbole_tinynews.benchmark.report import write_report, write_speed_report
@@ -112,6 +115,15 @@ def test_the_page_needs_nothing_else_and_the_plot_lies_beside_it(rows, tmp_path,
     assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "table.svg").read_text()
     assert "![A table](table.png)" in (tmp_path / "report.md").read_text()
+
+
+def test_bars_of_what_is_varied_stand_beside_each_other(tmp_path):
+    rows = [measured(f"T-2, K = {x}", [[0.6, 0.7]], x=float(x), x_label="K") for x in (1, 2, 3)]
+    axes = Figure().add_subplot()
+    plots._bars(axes, rows, [2])
+    bars = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches)
+    assert all(one[1] < other[0] for one, other in pairwise(bars))
+    assert [text.get_text()[-5:] for text in axes.get_legend().get_texts()] == ["K = 1", "K = 2", "K = 3"]
 
 
 def test_speeds_are_shown_beside_their_ratio_to_the_largest(tmp_path):

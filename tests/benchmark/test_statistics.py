@@ -10,7 +10,7 @@ import pytest
 
 from recbole_tinynews.benchmark.plan import Row
 from recbole_tinynews.benchmark.records import Measured
-from recbole_tinynews.benchmark.statistics import compare, summarise
+from recbole_tinynews.benchmark.statistics import compare, is_better, summarise
 
 METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10")
 
@@ -49,6 +49,10 @@ def test_the_test_is_paired_and_over_impressions_with_the_mean_over_seeds():
     assert result.p == pytest.approx(2 * upper, abs=1e-9)
     assert (result.better, result.other, result.impressions) == ("a", "b", 4)
     assert min(differences) <= result.low < mean < result.high <= max(differences)
+    assert is_better(measured("a", one), measured("b", other), "auc", result.p + 1e-9)
+    assert not is_better(measured("a", one), measured("b", other), "auc", result.p)
+    assert not is_better(measured("b", other), measured("a", one), "auc", 1.0)
+    assert not is_better(measured("a", one), measured("a", one), "auc", 1.0)
 
 
 def test_the_interval_covers_two_standard_errors_of_many_impressions():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from recbole.data import create_dataset
 
 from recbole_tinynews import InputError, NewsConfig
-from recbole_tinynews.data.dataset import has_impressions, load_impressions
+from recbole_tinynews.data.dataset import cache_folder, has_impressions, load_impressions
 from tests.tiny_dataset import write_dataset
 
 
@@ -61,3 +63,17 @@ def test_a_news_that_the_dataset_lacks_is_refused(tiny, dataset):
 def test_a_dataset_has_impressions_if_there_are_any_to_evaluate_on(tmp_path, splits, expected):
     assert has_impressions(write_dataset(tmp_path, splits=splits)) is expected
     assert not has_impressions(tmp_path / "nowhere")
+
+
+def test_what_is_read_of_a_read_only_dataset_is_kept_in_the_users_own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    (tmp_path / "mine").mkdir()
+    assert cache_folder(tmp_path / "mine") == tmp_path / "mine" / ".cache"
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    own = [cache_folder(tmp_path / name) for name in ("mine", "gone")]
+    assert all(folder.is_dir() and folder.parent == tmp_path / "home" / "recbole_tinynews" for folder in own)
+    assert own[0] != own[1]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="what is read from the dataset cannot be written"):
+        cache_folder(tmp_path / "mine")

@@ -84,6 +84,8 @@ def test_several_post_trained_teachers_are_each_fine_tuned_and_together_teach_ma
     assert starts["stage1"] == ["post_train", "post_train_2"]
     assert (starts["teacher_1"], starts["teacher_2"]) == (["post_train"], ["post_train_2"])
     assert plan["post_train"].key != plan["post_train_2"].key
+    repeat = world.plan(num_post_trained=2, seed=world.config["seed"] + 1)
+    assert not {stage.key for stage in plan.values()} & {stage.key for stage in repeat.values()}
 
 
 @pytest.mark.parametrize(

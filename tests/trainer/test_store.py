@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -50,7 +53,7 @@ def test_other_inputs_are_another_stage(tmp_path, inputs):
     store.run(make())
     store.run(make(work, inputs=inputs))
     assert work.calls == 1
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("post_train-*"))) == 2
 
 
 def test_the_order_in_which_inputs_are_named_does_not_matter():
@@ -154,3 +157,24 @@ def test_what_a_stage_starts_from_is_logged_with_its_checksum(tmp_path, caplog):
         store.run(start)
         store.run(make(name="stage1", starts=[start]))
     assert f"stage1: starts from post_train, weights {checksum(WEIGHTS)}" in caplog.text
+
+
+def test_a_stage_that_another_run_trains_is_waited_for_and_not_trained_again(tmp_path, caplog):
+    caplog.set_level("INFO")
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow(folder, starts):
+        begun.set()
+        may_end.wait()
+        return WEIGHTS, RESULT
+
+    second = Work()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(StageStore(tmp_path).run, make(slow))
+        begun.wait()
+        other = pool.submit(StageStore(tmp_path).run, make(second))
+        while "waiting for another run" not in caplog.text:
+            time.sleep(0.01)
+        may_end.set()
+        assert other.result().result == first.result().result == RESULT
+    assert second.calls == 0

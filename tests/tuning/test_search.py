@@ -67,6 +67,20 @@ def test_the_best_of_all_trials_is_returned_and_all_are_kept(space, tmp_path, ru
     assert {line["number"]: line["score"] for line in lines[1:]} == {t.number: t.score for t in log.finished}
 
 
+def test_trials_at_once_share_the_visible_gpus(space, tmp_path, monkeypatch):
+    taken = []
+
+    def fake(trial, arguments, metric, folder, threads):
+        taken.extend(arguments)
+        trial.score = 0.5
+        return trial
+
+    monkeypatch.setattr(search_module, "run_trial", fake)
+    monkeypatch.setattr(search_module.distributed, "visible_gpus", lambda: ["2", "7"])
+    go(space, tmp_path, max_trials=8, parallel=4)
+    assert set(taken) == {"--gpu_id=2", "--gpu_id=7"}
+
+
 def test_an_exhaustive_search_tries_each_combination_once_and_goes_on_after_a_failure(grid, tmp_path, runs):
     best, log = go(grid, tmp_path, "exhaustive", max_trials=1)
     assert [(settings["a"], settings["b"]) for settings in runs] == [(a, b) for a in (1, 2, 3) for b in (10, 20)]

@@ -56,7 +56,7 @@ class ClickLog:
         """Take what may be known of the impressions of a split; ``users`` are numbers of their users, from 0 on."""
         if split == "train":
             clicked = np.flatnonzero(batch.labels == 1)
-            rows = np.searchsorted(batch.candidates.offsets, clicked, side="right") - 1
+            rows = batch.candidates.rows_of(clicked)
             self.add_clicks(users[rows], batch.candidates.values[clicked], batch.times[rows])
         if split == "valid":
             self._valid_start = min(self._valid_start, batch.times.min())

@@ -30,7 +30,7 @@ class PastClicks:
     def add(self, batch: Impressions) -> None:
         """Take the clicks of some impressions."""
         clicked = np.flatnonzero(batch.labels == 1)
-        rows = np.searchsorted(batch.candidates.offsets, clicked, side="right") - 1
+        rows = batch.candidates.rows_of(clicked)
         self._clicks.append((self._users.codes(batch.users)[rows], batch.times[rows], batch.candidates.values[clicked]))
 
     def before(self, batch: Impressions) -> Ragged:

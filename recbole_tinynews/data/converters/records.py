@@ -113,10 +113,7 @@ class Impressions:
     @property
     def labelled(self) -> np.ndarray:
         """Whether the labels of each row are known."""
-        known = np.ones(len(self), dtype=bool)
-        unknown = np.flatnonzero(self.labels == UNKNOWN_LABEL)
-        known[np.searchsorted(self.candidates.offsets, unknown, side="right") - 1] = False
-        return known
+        return ~self.candidates.rows_with(self.labels == UNKNOWN_LABEL)
 
 
 def clean(text: str) -> str:

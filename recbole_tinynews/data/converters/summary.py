@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from tabulate import tabulate
 
 from recbole_tinynews.data.converters.records import Impressions
 
@@ -75,15 +75,11 @@ class Summary:
         missing = ", ".join(f"{count:,} without {what}" for what, count in self.without.items() if count)
         lines = [f"{self.folder}: {self.news:,} news" + (f" ({missing})" if missing else "")]
         if self.splits:
-            rows = [_HEAD] + [[split, *summary.cells()] for split, summary in self.splits.items()]
-            lines += _aligned(rows)
+            rows = [[split, *summary.cells()] for split, summary in self.splits.items()]
+            align = ["right"] * len(_HEAD)
+            lines.append(tabulate(rows, _HEAD, "plain", disable_numparse=True, colalign=align))
             lines.append(f"{self.users:,} users")
         if self.inter_users:
             lines.append(f".inter: {self.inter_clicks:,} clicks of {self.inter_users:,} users")
         lines += [f"{what}: {count:,}" for what, count in self.notes.items() if count]
         return "\n".join(lines if any(self.notes.values()) else [*lines, "nothing dropped, nothing changed"])
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

@@ -5,20 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime, timezone
-from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from dateutil.parser import isoparse
 
 from recbole_tinynews.data.converters.bad_rows import Fault
 
 __all__ = ["MIND_TIME", "parse_times", "time_parser"]
 
 MIND_TIME = "mind"
-_MIND = re.compile(r"(\d{1,2}/\d{1,2}/\d{4}) (\d{1,2}):(\d\d):(\d\d) ([AP])M", re.ASCII)
 _MIND_FIELDS = r"^(?P<day>\d{1,2}/\d{1,2}/\d{4}) (?P<h>1[0-2]|0?[1-9]):(?P<m>[0-5]\d):(?P<s>[0-5]\d) (?P<half>[AP])M$"
-_NUMBER = re.compile(r"\d{1,16}(\.\d*)?", re.ASCII)
+_NUMBER = re.compile(r"\d{1,19}(\.\d*)?", re.ASCII)
 _MILLISECONDS = 1e11  # as seconds this is the year 5138, as milliseconds 1973
 
 
@@ -28,8 +27,8 @@ def time_parser(notation: str = "auto") -> Callable[[str], float]:
     Parameters
     ----------
     notation : str, default "auto"
-        ``mind`` (``11/11/2019 9:05:58 AM``), ``auto`` (unix seconds or milliseconds, ISO 8601 or ``mind``) or
-        a pattern of ``strptime`` such as ``%d.%m.%Y %H:%M``.
+        ``mind`` (``11/11/2019 9:05:58 AM``), ``auto`` (unix seconds, milli-, micro- or nanoseconds, ISO 8601 or
+        ``mind``) or a pattern of ``strptime`` such as ``%d.%m.%Y %H:%M``.
 
     Examples
     --------
@@ -65,19 +64,28 @@ def parse_times(texts: pa.Array, notation: str = "auto") -> tuple[np.ndarray, Fa
 
 
 def _times(texts: pa.Array, notation: str) -> np.ndarray:
+    times = np.full(len(texts), np.nan)
     if notation in (MIND_TIME, "auto"):
         # a log has millions of them, and one by one they take a quarter of the time of a conversion
         fields = pc.extract_regex(texts, pattern=_MIND_FIELDS)
-        if fields.null_count == 0:
-            days = pc.dictionary_encode(fields.field("day"))
-            midnights = np.array([_or_nan(_midnight, day) for day in days.dictionary.to_pylist()])
-            hour, minute, second = (fields.field(name).cast(pa.int64()).to_numpy() for name in "hms")
-            hour = hour % 12 + 12 * pc.equal(fields.field("half"), "P").to_numpy(zero_copy_only=False)
-            return midnights[days.indices.to_numpy()] + hour * 3600 + minute * 60 + second
+        found = np.flatnonzero(fields.is_valid().to_numpy(zero_copy_only=False))
+        times[found] = _mind_times(fields.drop_null())
+        if len(found) == len(texts):
+            return times
     parse = time_parser(notation)
-    encoded = pc.dictionary_encode(texts)
+    rest = np.flatnonzero(np.isnan(times))
+    encoded = pc.dictionary_encode(texts.take(pa.array(rest)))
     known = np.array([_or_nan(parse, text) for text in encoded.dictionary.to_pylist()], dtype=np.float64)
-    return known[encoded.indices.to_numpy()]
+    times[rest] = known[encoded.indices.to_numpy()]
+    return times
+
+
+def _mind_times(fields: pa.StructArray) -> np.ndarray:
+    days = pc.dictionary_encode(fields.field("day"))
+    midnights = np.array([_or_nan(_midnight, day) for day in days.dictionary.to_pylist()])
+    hour, minute, second = (fields.field(name).cast(pa.int64()).to_numpy() for name in "hms")
+    hour = hour % 12 + 12 * pc.equal(fields.field("half"), "P").to_numpy(zero_copy_only=False)
+    return midnights[days.indices.to_numpy()] + hour * 3600 + minute * 60 + second
 
 
 def _or_nan(parse: Callable[[str], float], text: str) -> float:
@@ -91,28 +99,18 @@ def _seconds(moment: datetime) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
 
-@lru_cache(maxsize=4096)
 def _midnight(day: str) -> float:
     return _seconds(datetime.strptime(day, "%m/%d/%Y"))
 
 
 def _mind(text: str) -> float:
-    # strptime takes 10 times as long, and logs have millions of rows
-    match = _MIND.fullmatch(text)
-    if match is None:
-        raise ValueError("expected something like 11/11/2019 9:05:58 AM")
-    day, half = match[1], match[5]
-    hour, minute, second = int(match[2]), int(match[3]), int(match[4])
-    if not (1 <= hour <= 12 and minute < 60 and second < 60):
-        raise ValueError("no such time of day")
-    return _midnight(day) + (hour % 12 + 12 * (half == "P")) * 3600 + minute * 60 + second
+    return _seconds(datetime.strptime(text, "%m/%d/%Y %I:%M:%S %p"))
 
 
 def _auto(text: str) -> float:
     if _NUMBER.fullmatch(text):
         number = float(text)
-        return number / 1000 if number >= _MILLISECONDS else number
-    if "/" in text:
-        return _mind(text)
-    # Python 3.10 knows no Z
-    return _seconds(datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text))
+        while number >= _MILLISECONDS:  # or micro-, or nanoseconds
+            number /= 1000
+        return number
+    return _mind(text) if "/" in text else _seconds(isoparse(text))

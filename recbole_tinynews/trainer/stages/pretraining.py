@@ -5,6 +5,7 @@ from __future__ import annotations
 from logging import getLogger
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from recbole_tinynews.data.masked import MaskedTexts
@@ -23,7 +24,9 @@ __all__ = ["post_train", "read_masked", "title_body_pairs"]
 
 def post_train(context: PLMContext, layers: int | None, number: int = 1) -> Stage:
     """Match titles with bodies (the paper's DP); ``number`` tells apart several teachers."""
-    settings, seed = context.config["post_train"], context.config["seed"] + number - 1
+    settings, seed = context.config["post_train"], context.config["seed"]
+    if number > 1:  # unlike the next seeds, this one is not that of another repeat
+        seed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
     layers = layers or context.depth
     inputs = context.corpus_inputs(settings, layers=layers, seed=seed)
 

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from recbole_tinynews import distributed
 from recbole_tinynews.data.clicks import ClickBatch
 from recbole_tinynews.layers import ClickModel, LayerStates, NewsInput, NewsMemory, NewsSlots, PackStates
-from recbole_tinynews.layers.plm import Groups
+from recbole_tinynews.layers.texts import Groups, text_offsets
 from recbole_tinynews.losses import soft_label_loss
 from recbole_tinynews.losses.layerwise import (
     attention_score_error,
@@ -189,8 +189,7 @@ def _distilbert(own: LayerStates, master: LayerStates, weights: _Weights, *_: ob
 
 
 def _pkd(own: LayerStates, master: LayerStates, weights: _Weights, groups: Groups, heads: int) -> torch.Tensor:
-    lengths = torch.tensor([length for number, length in groups for _ in range(number)])
-    first = (lengths.cumsum(0) - lengths).to(own.hidden.device)
+    first = text_offsets(groups, own.hidden.device)[:-1]
     return direction_error(own.hidden[first], master.hidden[first], weights.texts)
 
 
