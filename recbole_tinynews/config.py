@@ -18,6 +18,7 @@ from recbole.utils import EvaluatorType, ModelType
 import recbole_tinynews.compat  # noqa: F401
 from recbole_tinynews import distributed
 from recbole_tinynews.data.dataset import has_impressions
+from recbole_tinynews.data.schema import atomic_file
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.evaluator.metrics import METRICS
 from recbole_tinynews.nesting import merged, nested
@@ -150,10 +151,10 @@ class NewsConfig(Config):
             for name in ("any", *self._class_names()):
                 self._put_under(sections.get(name) or {})
         self._put_variant_under(folder / "variant")
-        data_path = self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])
-        self.impressions = has_impressions(Path(data_path) / dataset)
-        if self.impressions:
-            settings = self._read(folder / "impressions.yaml")
+        data = Path(self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])) / dataset
+        self.impressions = has_impressions(data)
+        if self.impressions or atomic_file(data, "news").exists():
+            settings = self._read(folder / ("impressions.yaml" if self.impressions else "clicks.yaml"))
             self._put_under(settings["any"])
             self._put_under(settings.get(model_class.type.name.lower(), {}))
 
@@ -207,9 +208,6 @@ class NewsConfig(Config):
         final["train_neg_sample_args"] = {**negatives, "sample_num": final["num_negatives"]}
         if not self.impressions:
             final["train_batch_size"] *= final["num_negatives"]  # RecBole counts pairs of a click and a negative
-            columns = (final["load_col"] or {}).get("inter")
-            if columns and final["TIME_FIELD"] not in columns and "load_col" not in self.external_config_dict:
-                final["load_col"] = {**final["load_col"], "inter": [*columns, final["TIME_FIELD"]]}
 
     def _put_variant_under(self, folder: Path) -> None:
         """Apply the settings of a version of the paper; v1 is what the model's own file says."""

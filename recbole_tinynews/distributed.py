@@ -25,7 +25,7 @@ from recbole_tinynews.command import PATIENCE
 from recbole_tinynews.errors import InputError
 
 __all__ = [
-    "average_gradients", "from_first", "group", "is_first", "launch", "local_first", "own_gpu",
+    "average_gradients", "cores", "from_first", "group", "is_first", "launch", "local_first", "own_gpu",
     "processes", "separate_randomness", "share", "visible_gpus", "whole",
 ]  # fmt: skip
 
@@ -83,7 +83,7 @@ def launch(number: int, main: Callable[[list[str]], int], arguments: list[str]) 
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it tells all that we tell, at length
     visible_gpus()
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // number)))
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -117,6 +117,11 @@ def _exit_with(main: Callable[[list[str]], int], arguments: list[str]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)  # at once: the others see the connection break before an orderly end is over
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_gpus() -> list[str]:

@@ -128,7 +128,8 @@ class Recommender:
         Parameters
         ----------
         history : sequence of str, optional
-            Ids of clicked news, oldest first; those of ``user`` in ``D.inter`` if not given.
+            Ids of clicked news, oldest first; those of ``user`` in ``D.inter`` if not given. Without a click all news
+            have the same score in most models.
         user : str, optional
             Id of the user; models that know users by their id only need it.
         candidates : sequence of str, optional
@@ -144,8 +145,13 @@ class Recommender:
         Raises
         ------
         InputError
-            If an id is unknown, there is nothing to rank, or a history alone is given to a model that does not read it.
+            If an id is unknown, there is nothing to rank, nobody to rank it for, or a history alone is given to a model
+            that does not read it.
         """
+        if user is None and history is None:
+            raise InputError("whose news? give a user or a history")
+        if top is not None and top < 1:
+            raise InputError(f"top must be 1 or more, not {top}")
         if user is None and not isinstance(self.model, NewsModel | SequentialRecommender):
             raise InputError(f"{self.config['model']} does not read histories: give a user")
         if user is not None and user not in self.user_ids:

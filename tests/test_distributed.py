@@ -166,6 +166,14 @@ def test_each_process_takes_its_own_gpu(monkeypatch, local_rank, wanted, gpu):
     assert distributed.own_gpu(wanted) == gpu
 
 
+def test_cores_are_those_that_the_process_may_use():
+    code = "from recbole_tinynews.distributed import cores; print(cores())"
+    allowed = {min(os.sched_getaffinity(0))}
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True,
+                          preexec_fn=lambda: os.sched_setaffinity(0, allowed))  # fmt: skip
+    assert done.stdout.split() == ["1"]
+
+
 def test_a_run_takes_the_first_gpu_that_the_user_left_visible_and_a_search_sees_all(tiny, monkeypatch):
     monkeypatch.setattr(distributed, "_VISIBLE_GPUS", "3, 5")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")

@@ -109,6 +109,8 @@ def test_without_candidates_all_news_but_those_clicked_are_ranked_and_titles_are
         ({"user": "u1", "history": ["n1", "n77"]}, "no news 'n77'"),
         ({"user": "u1", "candidates": ["x"]}, "no news 'x'"),
         ({"user": "u1", "candidates": []}, "no candidates"),
+        ({"user": "u1", "top": -1}, "top must be 1 or more, not -1"),
+        ({}, "whose news"),
         ({"history": ["n1"]}, "Pop does not read histories: give a user"),
     ],
 )
@@ -177,7 +179,7 @@ def test_only_a_model_that_reads_any_news_can_do_without_its_dataset(tiny):
 
 def test_the_commands_print_what_was_asked_and_tell_mistakes_in_a_line(texts, capsys):
     checkpoint, result = train("Pop", None)
-    Path("some.txt").write_text("n3 n4\nn5\n")
+    Path("some.txt").write_text("n3,n4\nn5\n")
     asked = ["--user=u1", "--history=n1,n2", "--candidates=some.txt", "--top=2"]
     assert recommend_main([f"--checkpoint={checkpoint}", *asked]) == 0
     lines = capsys.readouterr().out.splitlines()[-3:]
@@ -191,7 +193,8 @@ def test_the_commands_print_what_was_asked_and_tell_mistakes_in_a_line(texts, ca
     for main, arguments, message in (
         (recommend_main, [f"--checkpoint={checkpoint}"], "whose news?"),
         (recommend_main, [f"--checkpoint={checkpoint}", "--user=u1", "--candidates=none.txt"], "none.txt: cannot"),
-        (recommend_main, [f"--checkpoint={checkpoint}", "--user=u1", "--top=0"], "--top must be 1 or more"),
+        (recommend_main, [f"--checkpoint={checkpoint}", "--user=u1", "--top=0"], "top must be 1 or more"),
+        (recommend_main, [f"--checkpoint={checkpoint}", "--history=,"], "--history names no news"),
         (predict_main, ["--checkpoint=none.pth"], "none.pth: cannot be read"),
         (predict_main, [f"--checkpoint={checkpoint}", "--output=some.txt/p.zip"], "--output cannot be written"),
         (predict_main, [f"--checkpoint={checkpoint}", "--output=ranks.txt"], "--output must be the name of a .zip"),

@@ -17,6 +17,8 @@ __all__ = ["Plan", "Row", "read_plan"]
 
 _KEYS = {"title", "depths", "rows", "expected", "plot"}
 _ROW_KEYS = {"name", "model", "depth", "settings", "sweep", "ours"}
+_SWEEP_KEYS = {"key", "label", "values"}
+_PLOTS = ("lines", "bars", "speed", None)
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,9 @@ def read_plan(path: Path, full_depth: int | None, depths: Sequence[int] = ()) ->
         raise InputError(f"cannot be read: {error.strerror}", path=path) from None
     except yaml.YAMLError as error:
         raise InputError(f"not yaml: {error}".splitlines()[0], path=path) from None
-    if not isinstance(content, dict) or not _KEYS.issuperset(content) or not content.get("rows"):
-        raise InputError(f"expected the keys {', '.join(sorted(_KEYS))}, rows not empty", path=path)
+    _check_keys(content, "a plan", _KEYS, {"title", "rows"}, path)
+    if content.get("plot") not in _PLOTS:
+        raise InputError(f"plot must be lines, bars or speed, not {content['plot']!r}", path=path)
     students = list(depths)
     if not students and full_depth:
         students = list(dict.fromkeys(math.ceil(Fraction(part) * full_depth) for part in content.get("depths", [])))
@@ -112,23 +115,33 @@ def read_plan(path: Path, full_depth: int | None, depths: Sequence[int] = ()) ->
     names = {row.name for row in rows}
     if len(names) < len(rows):
         raise InputError("two rows have the same name", path=path)
-    expected = [
-        (worse.format(depth=depth), better.format(depth=depth))
-        for worse, better in content.get("expected", [])
-        for depth in dict.fromkeys([full_depth, *students])
-    ]
-    known = [pair for pair in dict.fromkeys(expected) if names.issuperset(pair)]
+    pairs, every_depth = content.get("expected", []), dict.fromkeys([full_depth, *students])
+    for name in (name for pair in pairs for name in pair):
+        if names.isdisjoint(name.format(depth=depth) for depth in every_depth):
+            raise InputError(f"expected: there is no row {name!r}", path=path)
+    expected = [tuple(name.format(depth=depth) for name in pair) for pair in pairs for depth in every_depth]
+    known = [(worse, better) for worse, better in dict.fromkeys(expected) if names.issuperset((worse, better))]
     return Plan(path.stem, content["title"], rows, known, content.get("plot"))
 
 
+def _check_keys(content: Any, what: str, known: set[str], needed: set[str], path: Path) -> None:
+    if not isinstance(content, dict):
+        raise InputError(f"{what} consists of keys and values: {', '.join(sorted(known))}", path=path)
+    if unknown := sorted(set(content) - known):
+        raise InputError(f"{what} has no key {unknown[0]!r}; it has {', '.join(sorted(known))}", path=path)
+    if missing := sorted(key for key in needed if not content.get(key)):
+        raise InputError(f"{what} needs {missing[0]}", path=path)
+
+
 def _rows(entry: Mapping[str, Any], full_depth: int | None, students: Sequence[int], path: Path) -> list[Row]:
-    if unknown := sorted(set(entry) - _ROW_KEYS):
-        raise InputError(f"a row has no key {unknown[0]!r}; it has {', '.join(sorted(_ROW_KEYS))}", path=path)
+    _check_keys(entry, "a row", _ROW_KEYS, {"name", "model"}, path)
     where = {"full": [full_depth], "students": students, "both": [full_depth, *students], None: [None]}
     if entry.get("depth") not in where:
         raise InputError(f"depth must be full, students or both, not {entry['depth']!r}", path=path)
     system = entry["name"].replace("-{depth}", "")
     sweep = entry.get("sweep")
+    if sweep is not None:
+        _check_keys(sweep, "a sweep", _SWEEP_KEYS, _SWEEP_KEYS, path)
     rows = []
     for depth in dict.fromkeys(where[entry.get("depth")]):
         name, settings = entry["name"].format(depth=depth), dict(entry.get("settings", {}))

@@ -31,7 +31,10 @@ def build_encoder(
         Whether layers may be compiled, if the config says so; they do not show what is inside then.
     """
     if not config["plm"]:
-        raise InputError("no pre-trained encoder: give --plm=FOLDER or the name of one on the hub")
+        raise InputError(
+            "no pre-trained encoder: give --plm=FOLDER or the name of one on the hub, or make one of the dataset's "
+            "texts: python -m recbole_tinynews.pretrain"
+        )
     plm = load_plm(config["plm"], num_layers, config["dropout"])
     plm.freeze(trained_layers)
     if config["compile"] and compiled:

@@ -161,7 +161,9 @@ def _splits_to_rate(config: Config, dataset: Dataset | IdDataset) -> tuple[Impre
             path=config["data_path"],
         )
     if test is None:
-        getLogger().warning("%s.test.imp is missing or has no labels: tested on the validation split", name)
+        getLogger().warning("%s.test.imp cannot be evaluated on: tested on the validation split", name)
+    if valid is None:
+        getLogger().warning("%s.valid.imp cannot be evaluated on: the last epoch is kept", name)
     return valid, valid if test is None else test
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -68,7 +67,7 @@ class Search:
             If no trial succeeds.
         """
         study = self._study(log)
-        threads = max(1, (os.cpu_count() or 1) // self.parallel)
+        threads = max(1, distributed.cores() // self.parallel)
         gpus = distributed.visible_gpus()
         slots: SimpleQueue[int] = SimpleQueue()
         for slot in range(self.parallel):

@@ -10,8 +10,10 @@ import pytest
 from recbole_tinynews import InputError, NewsConfig, run
 from recbole_tinynews.data.dataset import load_impressions
 from recbole_tinynews.trainer.run_data import load_data
+from tests.plm_fixtures import write_news
 
 FAST = {"epochs": 1, "show_progress": False, "gpu_id": ""}
+WORDS = {"heads": 2, "head_dim": 4}
 
 
 def load(model, **settings):
@@ -98,3 +100,34 @@ def test_a_run_reports_slices_and_if_wanted_diversity(tiny):
     more = run("BPR", "tiny", config_dict=FAST | {"diversity": True})
     assert more["test_result"] == plain["test_result"]
     assert 0 < more["diversity"]["coverage@5"] <= 1
+
+
+@pytest.fixture
+def clicks_only(tiny):
+    """The dataset with texts, without impressions."""
+    write_news(tiny)
+    for path in tiny.glob("*.imp"):
+        path.unlink()
+    return tiny
+
+
+@pytest.mark.parametrize("name", ["Pop", "BPR", "SASRec", "SASRecF", "FM", "DIN", "NRMS"])
+def test_without_impressions_all_models_are_tested_on_the_last_click_of_each_user(clicks_only, name):
+    data = load(name)
+    rows = [line.split("\t") for line in (clicks_only / "tiny.inter").read_text().splitlines()[1:]]
+    last = {user: item for user, item, _ in sorted(rows, key=lambda row: float(row[2]))}
+    tested = data.test._dataset
+    users, items = (tested.inter_feat[field].numpy() for field in ("user_id", "item_id"))
+    names = tested.field2id_token
+    found = dict(zip(names["user_id"][users].tolist(), names["item_id"][items].tolist(), strict=True))
+    assert found.items() <= last.items()
+    assert len(found) == sum(len([row for row in rows if row[0] == user]) > 2 for user in last)
+    assert tuple(run(name, "tiny", config_dict=FAST | WORDS)["test_result"]) == (
+        "recall@10", "mrr@10", "ndcg@10", "hit@10", "precision@10"
+    )  # fmt: skip
+
+
+def test_without_impressions_and_texts_all_is_as_in_recbole(tiny):
+    for path in tiny.glob("*.imp"):
+        path.unlink()
+    assert NewsConfig("BPR", "tiny", config_dict=FAST)["eval_args"]["split"] == {"RS": [0.8, 0.1, 0.1]}

@@ -18,6 +18,8 @@ __all__ = ["FeedsMapping", "ImpressionColumns", "NewsColumns", "SplitRule"]
 
 T = TypeVar("T")
 
+_AS_THE_PAPER = {"test_last_days": 7, "valid_share": 0.2}  # how it splits Feeds
+
 
 @dataclass(frozen=True)
 class NewsColumns:
@@ -133,7 +135,9 @@ class FeedsMapping:
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise InputError(f"cannot be read as yaml ({' '.join(str(error).split())})", path) from error
         try:
-            sections = _fill(cls, {"split": {}, **content} if isinstance(content, dict) else content, "the file")
+            if isinstance(content, dict):
+                content = {"split": _AS_THE_PAPER, **content}
+            sections = _fill(cls, content, "the file")
             return cls(
                 _fill(NewsColumns, sections.news, "news"),
                 _fill(ImpressionColumns, sections.impressions, "impressions"),

@@ -42,7 +42,8 @@ def split_rows(given: str, times: np.ndarray, rule: SplitRule) -> np.ndarray:
         train = np.flatnonzero(splits == _TRAIN)
         drawn = np.random.default_rng(rule.seed).permutation(train)[: round(rule.valid_share * len(train))]
         splits[drawn] = _VALID
-    for split in (_TRAIN, _VALID):
+    wanted = given == "" and (rule.test_last_days is not None or rule.test_from is not None)
+    for split in (_TRAIN, _VALID, *([_TEST] if wanted else [])):
         if not (splits == split).any():
             raise InputError(f"no {SPLITS[split]} impressions by the rule under split: in the yaml; {_span(times)}")
     return splits

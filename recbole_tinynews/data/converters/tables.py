@@ -204,7 +204,7 @@ class Table:
                 try:
                     one = json.loads(text)
                 except ValueError as error:
-                    bad.add("no JSON", f"not a JSON object ({error})", self.file, line)
+                    bad.add("no JSON", f"expected one JSON object a line ({error})", self.file, line)
                     continue
                 if not isinstance(one, dict):
                     bad.add("no JSON", f"expected a JSON object, found {type(one).__name__}", self.file, line)

@@ -62,7 +62,7 @@ CASES = {
         True,
     ),
     "line break in a title of TSV": ({"news.tsv": tsv(NEWS) + "n9\tA\nB\tC\n"}, "news.tsv:5: expected 3 columns", True),
-    "no JSON": ({"log.jsonl": '{"imp": "i1"\n'}, "log.jsonl:1: not a JSON object", False),
+    "no JSON": ({"log.jsonl": '{"imp": "i1"\n'}, "log.jsonl:1: expected one JSON object a line", False),
     "empty log": ({"log.csv": ""}, "log.csv: the file is empty", False),
     "empty news": ({"news.csv": ""}, "news.csv: the file is empty", False),
     "nothing below the header": ({"log.csv": LOG.split("\n")[0] + "\n"}, "log.csv: no rows below the header", False),
@@ -186,7 +186,7 @@ def write(frame, path):
 @settings(max_examples=60, deadline=None)
 @given(st.lists(TITLE, min_size=len(IDS), max_size=len(IDS)), st.lists(VISIT, min_size=1, max_size=8), st.data())
 def test_random_logs_are_read_back_whole_in_every_format(titles, visits, data):
-    visits = [*visits, ("u", 10, [], [("n1", 1)])]
+    visits = [("u", 0, [], [("n1", 1)]), *visits, ("u", 10, [], [("n1", 1)])]
     news = pd.DataFrame({"id": IDS, "title": titles, "body": "B"})
     log = pd.DataFrame(
         {

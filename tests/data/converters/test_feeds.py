@@ -198,6 +198,7 @@ def test_in_a_random_split_inter_knows_no_click_of_validation(tmp_path):
     ("rule", "message"),
     [
         (SplitRule(), "no rule for validation: set valid_share or valid_from"),
+        (SplitRule(valid_from="1970-01-02", test_from="2100-01-01"), "no test impressions by the rule"),
         (SplitRule(test_last_days=7, valid_share=0.2), "no train impressions by the rule .* from 1970-01-01 00:00:00"),
         (SplitRule(valid_from="1971-01-01"), "no valid impressions by the rule"),
         (SplitRule(valid_from="1970-01-02", test_from="1970-01-01"), "valid_from must be before"),
@@ -208,6 +209,15 @@ def test_a_rule_that_leaves_no_split_to_train_is_refused(tmp_path, rule, message
     news, log = long_log(tmp_path, days=2)
     with pytest.raises(InputError, match=message):
         convert_feeds(tmp_path / "d", news, log, FeedsMapping(NEWS, ROWS, rule))
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_log_without_a_click_is_refused(tmp_path):
+    news, _ = sources(tmp_path)
+    (tmp_path / "log.tsv").write_text("u\t5\ta-0\nu\t6\tb-0\n")
+    logs = {"": [tmp_path / "log.tsv"]}
+    with pytest.raises(InputError, match="no user has clicked anything"):
+        convert_feeds(tmp_path / "d", news, logs, FeedsMapping(NEWS, ROWS, SplitRule(valid_from=6)))
     assert not (tmp_path / "d").exists()
 
 
@@ -223,13 +233,15 @@ def test_files_of_splits_that_overlap_in_time_leak_no_label_into_inter(tmp_path)
 
 def test_labels_may_lack_in_the_last_days_only(tmp_path):
     news, _ = sources(tmp_path)
-    (tmp_path / "log.tsv").write_text("u\t5\ta-1\nu\t6\tb-1\nu\t7\ta b\n")
+    (tmp_path / "log.tsv").write_text("u\t5\ta-1\nu\t6\tb-1\nu\t7\ta b\nu\t8\ta b\n")
     for first, message in ((7, None), (8, r"log\.tsv:3: candidates without labels")):
         rule = SplitRule(valid_from=6, test_from=first)
         arguments = (tmp_path / "d", news, {"": [tmp_path / "log.tsv"]}, FeedsMapping(NEWS, ROWS, rule))
         if message is None:
             convert_feeds(*arguments)
-            assert rows(tmp_path / "d" / "d.test.imp") == [["1", "u", "7", "a b", "a b", ""]]
+            assert rows(tmp_path / "d" / "d.test.imp") == [
+                [str(row), "u", str(6 + row), "a b", "a b", ""] for row in (1, 2)
+            ]
         else:
             with pytest.raises(InputError, match=message):
                 convert_feeds(*arguments)
@@ -273,7 +285,7 @@ VISIT = st.tuples(st.sampled_from("uv"), st.integers(0, 6), st.lists(st.booleans
 @given(st.lists(VISIT, min_size=1, max_size=12))
 def test_built_histories_hold_all_earlier_clicks_and_never_the_future(visits):
     # every news is shown once, so that its name tells when and to whom
-    visits = [*visits, ("w", 7, [True])]
+    visits = [("u", 0, [True]), *visits, ("w", 7, [True])]
     log, news, clicked = "", "", []
     for number, (user, time, marks) in enumerate(visits):
         items = [f"{user}.{time}.{number}.{place}" for place in range(len(marks))]

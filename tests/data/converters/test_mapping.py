@@ -64,3 +64,8 @@ def test_a_wrong_mapping_is_told_in_one_line(tmp_path, text, message):
 def test_a_wrong_rule_is_told(tmp_path, rule, message):
     with pytest.raises(InputError, match=message):
         load(tmp_path, GOOD + f"split: {{{rule}}}")
+
+
+def test_a_log_is_split_as_the_paper_splits_feeds_unless_the_file_says_otherwise(tmp_path):
+    assert load(tmp_path, GOOD).split == SplitRule(test_last_days=7, valid_share=0.2)
+    assert load(tmp_path, GOOD + "split: {valid_from: 2020-01-01}").split.test_last_days is None

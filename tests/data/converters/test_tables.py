@@ -76,7 +76,7 @@ def test_json_lines_give_texts_and_lists(tmp_path):
 
 def test_lines_that_are_no_json_are_bad_rows(tmp_path):
     text = '{"a": "x"}\n{"a": \n[1]\n{"a": "y"}\n'
-    with pytest.raises(InputError, match=r"t\.jsonl:2: not a JSON object"):
+    with pytest.raises(InputError, match=r"t\.jsonl:2: expected one JSON object a line"):
         rows(table(tmp_path, text, "t.jsonl"), ["a"])
     bad = BadRows(skip=True)
     assert [line for line, _ in rows(table(tmp_path, text, "t.jsonl"), ["a"], bad)] == [1, 4]
