@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from recbole_tinynews.data.converters.mapping import FeedsMapping
+from recbole_tinynews.data.converters.mapping import FeedsMapping, SplitRule
 from recbole_tinynews.errors import InputError
 
 SHIPPED = Path(__file__).parents[3] / "properties" / "dataset" / "feeds.yaml"
