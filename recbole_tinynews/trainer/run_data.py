@@ -193,7 +193,9 @@ def _training_rows(config: Config, dataset: Dataset) -> Any:
         config["train_neg_sample_args"] = {**config["train_neg_sample_args"], "distribution": "none"}
     rows = dataset.build()[0]
     samplers = [_negative_sampler(config, rows)]
-    if config["negatives"] == "impression" and samplers[0] is not None:
+    if config["negatives"] == "impression" and samplers[0] is None:
+        getLogger().warning("negatives has no effect: %s samples none", config["model"])
+    elif config["negatives"] == "impression":
         log = _training_impressions(config, dataset).labelled()
         samplers = [ImpressionNegatives(log, dataset.item_num, samplers[0])]
     if config["MODEL_TYPE"] == ModelType.KNOWLEDGE:

@@ -92,6 +92,11 @@ def test_without_impressions_it_is_told_that_they_give_no_negatives(tiny):
     assert remarks == ["negatives has no effect: the dataset has no impressions"]
 
 
+def test_a_model_that_samples_no_negatives_is_told_that_their_source_has_no_effect(tiny, caplog):
+    load("SASRec", negatives="impression")
+    assert caplog.messages == ["negatives has no effect: SASRec samples none"]
+
+
 def test_a_run_reports_slices_and_if_wanted_diversity(tiny):
     plain = run("BPR", "tiny", config_dict=FAST)
     assert set(plain["slices"]) == {"warm news", "cold news", "no history", "short history", "unknown user"}
