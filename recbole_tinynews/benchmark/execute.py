@@ -67,20 +67,32 @@ class Runs:
             One for each repeat.
         on_repeat : callable
             Gets what has been measured, after each repeat.
+
+        Raises
+        ------
+        InputError
+            If a run has failed; the others are done first.
         """
+        failures: list[str] = []
         todo = [(seed, row) for seed in seeds for row in plan.rows if not self._files(row, seed)[0].exists()]
         number = len(seeds) * len(plan.rows)
         with tqdm(total=number, initial=number - len(todo), unit="run", dynamic_ncols=True) as bar, self._log():
             for place, (seed, row) in enumerate(todo):
                 left = len(todo) - place - 1
                 bar.set_description(f"running {row.name}, seed {seed}; {bar.n} done, {left} to come")
-                self._run(row, seed)
+                try:
+                    self._run(row, seed)
+                except InputError as error:
+                    failures.append(f"{row.name}, seed {seed}: {error}")
+                    bar.write(f"error: {failures[-1]}")
                 bar.update()
                 if left == 0 or todo[place + 1][0] != seed:
                     on_repeat(self.measured(plan, seeds))
             bar.set_description("all done")
         if not todo:
             on_repeat(self.measured(plan, seeds))
+        if failures:
+            raise InputError(f"{len(failures)} of {len(todo)} runs failed; the first: {failures[0]}")
 
     def measured(self, plan: Plan, seeds: Sequence[int]) -> list[Measured]:
         """Read the finished runs."""
@@ -94,10 +106,7 @@ class Runs:
     def _run(self, row: Row, seed: int) -> None:
         result, values = self._files(row, seed)
         files = {"result_file": str(result), "impressions_file": str(values)}
-        try:
-            run(row.model, self.dataset, self.config_files, {**self._settings(row, seed), **files})
-        except InputError as error:
-            raise InputError(f"{row.name}, seed {seed}: {error}") from error
+        run(row.model, self.dataset, self.config_files, {**self._settings(row, seed), **files})
 
     def _settings(self, row: Row, seed: int) -> dict[str, Any]:
         settings = {"checkpoint_dir": str(self.output / "checkpoints"), **self.settings, **row.settings, "seed": seed}

@@ -117,7 +117,7 @@ def read_plan(path: Path, full_depth: int | None, depths: Sequence[int] = ()) ->
         raise InputError("two rows have the same name", path=path)
     pairs, every_depth = content.get("expected", []), dict.fromkeys([full_depth, *students])
     for name in (name for pair in pairs for name in pair):
-        if names.isdisjoint(name.format(depth=depth) for depth in every_depth):
+        if full_depth and names.isdisjoint(name.format(depth=depth) for depth in every_depth):
             raise InputError(f"expected: there is no row {name!r}", path=path)
     expected = [tuple(name.format(depth=depth) for name in pair) for pair in pairs for depth in every_depth]
     known = [(worse, better) for worse, better in dict.fromkeys(expected) if names.issuperset((worse, better))]

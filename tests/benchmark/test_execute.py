@@ -70,6 +70,16 @@ def test_an_interrupted_benchmark_goes_on_where_it_was(command, ran, monkeypatch
     assert ran == [("PLMNR", 2020), ("TinyNewsRec", 2020)]
 
 
+def test_a_run_that_fails_is_told_and_the_others_are_done_and_reported(command, capsys):
+    failing = "  - {name: Broken, model: SASRec, settings: {load_col: {inter: [user_id, item_id]}}}\n"
+    Path("plan.yaml").write_text(PLAN.replace("rows:\n", f"rows:\n{failing}"), encoding="utf-8")
+    assert main([*command, "--repeats=1"]) == 1
+    assert "error: 1 of 3 runs failed; the first: Broken, seed 2020: " in capsys.readouterr().err
+    report = json.loads(Path("out/plan/report.json").read_text())
+    assert [row["system"] for row in report["rows"]] == ["PLM-NR-4 (DP)", "Tiny-NewsRec-2"]
+    assert report["missing"] == ["Broken"]
+
+
 def test_the_reports_numbers_are_those_of_the_saved_impressions(command):
     assert main([*command, "--repeats=2"]) == 0
     for row in json.loads(Path("out/plan/report.json").read_text())["rows"]:

@@ -93,5 +93,6 @@ def test_a_missing_file_is_named(tmp_path):
 
 @pytest.mark.parametrize("path", sorted((properties_folder() / "paper").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_row_of_the_papers_plans_is_a_model_with_known_settings(tiny, path):
+    assert read_plan(path, None).name == path.stem  # before the encoder is known
     for row in read_plan(path, 12).rows:
         assert NewsConfig(row.model, "tiny", config_dict=dict(row.settings)).remarks == []
