@@ -153,10 +153,20 @@ class NewsConfig(Config):
         self._put_variant_under(folder / "variant")
         data = Path(self.external_config_dict.get("data_path", self.internal_config_dict["data_path"])) / dataset
         self.impressions = has_impressions(data)
-        if self.impressions or atomic_file(data, "news").exists():
+        self._ordered = not self.impressions and atomic_file(data, "news").exists() and self._has_times(data)
+        if self.impressions or self._ordered:
             settings = self._read(folder / ("impressions.yaml" if self.impressions else "clicks.yaml"))
             self._put_under(settings["any"])
             self._put_under(settings.get(model_class.type.name.lower(), {}))
+
+    def _has_times(self, data: Path) -> bool:
+        """Whether the clicks of a dataset have a time."""
+        time_field = self.external_config_dict.get("TIME_FIELD", self.internal_config_dict["TIME_FIELD"])
+        try:
+            with atomic_file(data, "inter").open(encoding="utf-8") as lines:
+                return f"{time_field}:float" in next(lines, "").rstrip("\n").split("\t")
+        except (OSError, UnicodeDecodeError):  # is told when it is read
+            return False
 
     def _get_final_config_dict(self) -> dict[str, Any]:
         given = dict(self.external_config_dict)
@@ -169,6 +179,8 @@ class NewsConfig(Config):
         check_kinds(final, self.internal_config_dict)
         if _learns_from_all_items(self.model_class, final):
             final["train_neg_sample_args"] = given.get("train_neg_sample_args")
+        if self._ordered:
+            _read_times(final)
         if final["negatives"] not in ("catalogue", "impression"):
             raise InputError(f"negatives must be catalogue or impression, not {final['negatives']!r}")
         if final["negatives"] == "impression" and not self.impressions:
@@ -300,6 +312,16 @@ def _learns_from_all_items(model_class: type, settings: Mapping[str, Any]) -> bo
         and settings.get("loss_type") == "CE"
         and not hasattr(model_class, "input_type")
     )
+
+
+def _read_times(final: dict[str, Any]) -> None:
+    """Let RecBole read the time, by which clicks are split; for context-aware models it is no feature."""
+    time_field = final["TIME_FIELD"]
+    if final["load_col"] and "inter" in final["load_col"]:
+        columns = dict.fromkeys([*final["load_col"]["inter"], time_field])
+        final["load_col"] = {**final["load_col"], "inter": list(columns)}
+    if final["MODEL_TYPE"] == ModelType.CONTEXT:
+        final["unused_col"] = final["unused_col"] or {"inter": [time_field]}
 
 
 def _measured(settings: Mapping[str, Any], ours: bool) -> list[str]:

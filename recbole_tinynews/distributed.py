@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,7 +27,7 @@ from recbole_tinynews.errors import InputError
 
 __all__ = [
     "average_gradients", "cores", "from_first", "group", "is_first", "launch", "local_first", "own_gpu",
-    "processes", "separate_randomness", "share", "visible_gpus", "whole",
+    "processes", "separate_randomness", "share", "show_gpus", "visible_gpus", "whole",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -82,7 +83,7 @@ def launch(number: int, main: Callable[[list[str]], int], arguments: list[str]) 
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it tells all that we tell, at length
-    visible_gpus()
+    show_gpus()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // number)))
     config = LaunchConfig(
         min_nodes=1,
@@ -124,13 +125,20 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def visible_gpus() -> list[str]:
-    """Make all GPUs visible that the user left visible, RecBole hides all but one, and name them."""
-    if _VISIBLE_GPUS is not None:
+def show_gpus() -> None:
+    """Make all GPUs visible that the user left visible; RecBole hides all but one."""
+    if _VISIBLE_GPUS is None:
+        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    else:
         os.environ["CUDA_VISIBLE_DEVICES"] = _VISIBLE_GPUS
-        return _named(_VISIBLE_GPUS)
-    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+@cache  # once CUDA has started, it counts what RecBole has left
+def visible_gpus() -> tuple[str, ...]:
+    """Names of the GPUs that the user left visible."""
+    show_gpus()
+    number = torch.cuda.device_count()
+    return _names(range(number) if _VISIBLE_GPUS is None else _VISIBLE_GPUS)[:number]
 
 
 def own_gpu(wanted: object) -> str:
@@ -146,16 +154,16 @@ def own_gpu(wanted: object) -> str:
     InputError
         If there are fewer GPUs than processes on this machine.
     """
-    gpus = visible_gpus() if wanted is None else _named(wanted)
+    gpus = visible_gpus() if wanted is None else _names(wanted)
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if 0 < len(gpus) < here:
         raise InputError(f"{here} processes, but {len(gpus)} GPUs: start as many, or give --use_gpu=False")
     return gpus[_local_rank()] if gpus else ""
 
 
-def _named(gpus: object) -> list[str]:
-    named = gpus if isinstance(gpus, (list, tuple)) else str(gpus).split(",")
-    return [str(gpu).strip() for gpu in named if str(gpu).strip()]
+def _names(gpus: object) -> tuple[str, ...]:
+    named = gpus if isinstance(gpus, (list, tuple, range)) else str(gpus).split(",")
+    return tuple(str(gpu).strip() for gpu in named if str(gpu).strip())
 
 
 @contextmanager

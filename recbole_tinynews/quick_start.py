@@ -47,7 +47,8 @@ def run(
     """Train a model and test it.
 
     On a dataset with impressions every model is validated and tested on these; RecBole's models then train on all
-    clicks of ``D.inter``. On any other dataset all goes RecBole's way.
+    clicks of ``D.inter``. On any other dataset training and evaluation are RecBole's; with news texts all models are
+    tested on the last click of each user.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--checkpoint", required=True, metavar="FILE", help="the .pth file that a run named at its end")
     parser.add_argument("--user", metavar="ID", help="a user of the dataset; the clicks are those of D.inter")
     parser.add_argument("--history", metavar="N1,N2", help="clicked news, oldest first, instead of the user's")
-    parser.add_argument("--candidates", metavar="FILE", help="ids of the news to rank, with commas or blanks between")
+    parser.add_argument("--candidates", metavar="FILE", help="ids of the news to rank, between blanks or line breaks")
     parser.add_argument("--top", type=int, default=10, help="how many to show (default: 10)")
     given, settings = parser.parse_known_args(arguments)
     if given.user is None and given.history is None:
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _ids(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").replace(",", " ").split()
+        return path.read_text(encoding="utf-8").split()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from None
 

@@ -205,8 +205,10 @@ class Recommender:
         """Return the model for use without its dataset, on news that come later; it can be saved."""
         if not isinstance(self.model, PLMModel):
             raise InputError(f"{self.config['model']} has no pre-trained encoder, which alone reads any news")
-        tokenizer, lengths = load_tokenizer(self.config["plm"]), ("title_length", "history_length")
-        return NewsRanker(self.model.click_model, tokenizer, *(self.config[length] for length in lengths))
+        tokenizer = load_tokenizer(self.config["plm"])
+        return NewsRanker(
+            self.model.click_model, tokenizer, self.config["title_length"], self.config["history_length"]
+        )
 
     def _numbers(self, news: Sequence[str]) -> np.ndarray:
         unknown = [token for token in news if token not in self.item_ids]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -77,15 +76,17 @@ class NewsRanker:
         path = Path(folder) / _WEIGHTS
         try:
             with safe_open(path, "pt") as file:
-                lengths = {name: int(length) for name, length in file.metadata().items()}
+                lengths = {name: int((file.metadata() or {})[name]) for name in ("title_length", "history_length")}
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
-        except (OSError, SafetensorError) as error:
+            news_dim, query_dim = (weights[f"user_encoder.projection.{name}"].shape[-1] for name in ("weight", "bias"))
+        except (KeyError, OSError, SafetensorError, ValueError) as error:
             raise InputError(f"expected what NewsRanker.save writes ({error})", path=path) from None
-        news_dim, query_dim = (weights[f"user_encoder.projection.{name}"].shape[-1] for name in ("weight", "bias"))
         arithmetic = choose_precision(precision, torch.device(device))
         encoder = NewsEncoder(load_plm(str(folder)), news_dim, query_dim, arithmetic)
         model = ClickModel(encoder, AttentiveUser(news_dim, query_dim))
-        model.load_state_dict(weights, strict=False)
+        missing, unknown = model.load_state_dict(weights, strict=False)
+        if wrong := [*unknown, *(name for name in missing if not name.startswith(_ENCODER))]:
+            raise InputError(f"expected what NewsRanker.save writes ({wrong[0]} is missing or unknown)", path=path)
         encoder.plm.layers.to(encoder.state_dtype)  # now, not in each call
         return cls(model.eval().requires_grad_(False).to(device), load_tokenizer(str(folder)), **lengths)
 
@@ -95,7 +96,7 @@ class NewsRanker:
         ``AutoModel.from_pretrained(folder)`` gives the language model's layers, ``AutoTokenizer`` the tokenizer.
         ``click_model.safetensors`` holds the rest: of the news encoder additive attention over the states of tokens
         (``pooling``) and a linear map (``dense``), of the user encoder additive attention over news vectors; and, as
-        metadata, ``title_length`` and ``history_length``.
+        metadata, ``title_length`` and ``history_length``. What was loaded in bfloat16 is saved as it was rounded.
         """
         with quiet_transformers():
             self.model.news_encoder.plm.model.save_pretrained(folder)
@@ -110,7 +111,7 @@ class NewsRanker:
         tokens = NewsInput.from_tokens(tokenize(titles, self.tokenizer, longest), self.model.device)
         return self.model.encode_news(tokens, np.arange(len(titles))).cpu().numpy()
 
-    def encode_users(self, histories: Sequence[npt.ArrayLike]) -> np.ndarray:
+    def encode_users(self, histories: Sequence[np.ndarray | Sequence]) -> np.ndarray:
         """Encode users by the vectors of the news that they have clicked.
 
         Parameters
@@ -124,7 +125,7 @@ class NewsRanker:
         float32 ndarray of shape (users, news_dim)
         """
         dim = self.model.news_encoder.news_dim
-        newest = [np.asarray(one, dtype=np.float32).reshape(-1, dim)[-self.history_length :] for one in histories]
+        newest = [np.asarray(one, dtype=np.float32).reshape(len(one), dim)[-self.history_length :] for one in histories]
         table = torch.from_numpy(np.concatenate([np.zeros((1, dim), dtype=np.float32), *newest]))
         clicks = Ragged.from_lengths(np.arange(1, len(table)), np.array([len(history) for history in newest]))
         nobody = np.zeros(len(newest), dtype=np.int64)

@@ -155,17 +155,32 @@ def test_models_of_recbole_are_refused_in_several_processes(tiny):
         NewsConfig("BPR", "tiny", config_dict={"nproc": 2})
 
 
+@pytest.fixture
+def left_visible(monkeypatch):
+    """Say what CUDA_VISIBLE_DEVICES was, and how many GPUs torch finds."""
+
+    def say(variable: str | None, number: int) -> None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable or "")
+        monkeypatch.setattr(distributed, "_VISIBLE_GPUS", variable)
+        monkeypatch.setattr("torch.cuda.device_count", lambda: number)
+        distributed.visible_gpus.cache_clear()
+
+    yield say
+    distributed.visible_gpus.cache_clear()
+
+
 @pytest.mark.parametrize(
     ("local_rank", "wanted", "gpu"),
     [(0, "2,5", "2"), (1, "2,5", "5"), (1, [2, 5], "5"), (1, (2, 5), "5"), (1, None, "7"), (0, "", "")],
 )
-def test_each_process_takes_its_own_gpu(monkeypatch, local_rank, wanted, gpu):
+def test_each_process_takes_its_own_gpu(monkeypatch, left_visible, local_rank, wanted, gpu):
     monkeypatch.setenv("LOCAL_RANK", str(local_rank))
-    monkeypatch.setattr(distributed, "_VISIBLE_GPUS", "6,7")
+    left_visible("6,7", 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # RecBole's choice of an earlier run
     assert distributed.own_gpu(wanted) == gpu
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system binds no process to cores")
 def test_cores_are_those_that_the_process_may_use():
     code = "from recbole_tinynews.distributed import cores; print(cores())"
     allowed = {min(os.sched_getaffinity(0))}
@@ -174,13 +189,22 @@ def test_cores_are_those_that_the_process_may_use():
     assert done.stdout.split() == ["1"]
 
 
-def test_a_run_takes_the_first_gpu_that_the_user_left_visible_and_a_search_sees_all(tiny, monkeypatch):
-    monkeypatch.setattr(distributed, "_VISIBLE_GPUS", "3, 5")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+def test_a_run_takes_the_first_gpu_that_the_user_left_visible(tiny, left_visible):
+    left_visible("3, 5", 2)
     assert NewsConfig("BPR", "tiny")["gpu_id"] == "3"
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
-    assert distributed.visible_gpus() == ["3", "5"]
+    assert distributed.visible_gpus() == ("3", "5")
+    distributed.show_gpus()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "3, 5"
+
+
+@pytest.mark.parametrize(
+    ("variable", "number", "gpus"),
+    [(None, 2, ("0", "1")), (None, 0, ()), ("", 0, ()), ("NoDevFiles", 0, ()), ("0,1,2", 2, ("0", "1"))],
+)
+def test_gpus_that_are_not_there_are_not_named(left_visible, variable, number, gpus):
+    left_visible(variable, number)
+    assert distributed.visible_gpus() == gpus
 
 
 @pytest.mark.parametrize("local_rank", ["0", "1"])

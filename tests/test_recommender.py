@@ -179,7 +179,7 @@ def test_only_a_model_that_reads_any_news_can_do_without_its_dataset(tiny):
 
 def test_the_commands_print_what_was_asked_and_tell_mistakes_in_a_line(texts, capsys):
     checkpoint, result = train("Pop", None)
-    Path("some.txt").write_text("n3,n4\nn5\n")
+    Path("some.txt").write_text("n3 n4\nn5\n")
     asked = ["--user=u1", "--history=n1,n2", "--candidates=some.txt", "--top=2"]
     assert recommend_main([f"--checkpoint={checkpoint}", *asked]) == 0
     lines = capsys.readouterr().out.splitlines()[-3:]

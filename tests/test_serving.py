@@ -9,12 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
 from recbole_tinynews import InputError, NewsRanker, Recommender
 from tests.plm_fixtures import write_news
 from tests.test_recommender import train
+
+LENGTHS = {"title_length": "6", "history_length": "4"}
+
+
+def rewrite(folder: Path, change: dict, lengths: dict | None) -> None:
+    """Change weights; None takes them away, no change takes all."""
+    path = folder / "click_model.safetensors"
+    weights = load_file(path) | change if change else {}
+    save_file({name: weight for name, weight in weights.items() if weight is not None}, path, lengths)
 
 
 @pytest.fixture
@@ -55,6 +64,8 @@ def test_a_user_without_clicks_has_the_zero_vector_and_old_clicks_do_not_count(r
     assert not users[0].any()
     np.testing.assert_array_equal(users[1], users[2])
     np.testing.assert_array_equal(ranker.encode_users([[], news.astype(np.float64), news.tolist()]), users[[0, 1, 1]])
+    with pytest.raises(ValueError, match="reshape"):
+        ranker.encode_users([news[:4, :4]])
     assert ranker.encode_users([]).shape == (0, news.shape[1])
     assert ranker.encode_news([]).shape == (0, news.shape[1])
 
@@ -89,6 +100,10 @@ def test_in_bfloat16_a_loaded_model_gives_what_the_run_would_give(recommender):
     [
         (lambda folder: folder.rename("away"), "student/click_model.safetensors: expected what NewsRanker.save writes"),
         (lambda folder: (folder / "click_model.safetensors").write_text("x"), "expected what NewsRanker.save writes"),
+        (lambda folder: rewrite(folder, {}, LENGTHS), "expected what NewsRanker.save writes"),
+        (lambda folder: rewrite(folder, {"news_encoder.dense.bias": None}, LENGTHS), "bias is missing or unknown"),
+        (lambda folder: rewrite(folder, {"more": torch.ones(1)}, LENGTHS), "more is missing or unknown"),
+        (lambda folder: rewrite(folder, {"more": torch.ones(1)}, None), "expected what NewsRanker.save writes"),
         (lambda folder: (folder / "model.safetensors").unlink(), "plm=student: a folder without an encoder"),
     ],
 )

@@ -82,13 +82,15 @@ class Runs:
                 bar.set_description(f"running {row.name}, seed {seed}; {bar.n} done, {left} to come")
                 try:
                     self._run(row, seed)
-                except InputError as error:
-                    failures.append(f"{row.name}, seed {seed}: {error}")
+                except Exception as error:  # the night is long, and other rows may be sound
+                    told = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+                    failures.append(f"{row.name}, seed {seed}: {told}")
+                    logging.getLogger().exception("failed: %s", failures[-1])
                     bar.write(f"error: {failures[-1]}")
                 bar.update()
                 if left == 0 or todo[place + 1][0] != seed:
                     on_repeat(self.measured(plan, seeds))
-            bar.set_description("all done")
+            bar.set_description(f"done, {len(failures)} failed" if failures else "all done")
         if not todo:
             on_repeat(self.measured(plan, seeds))
         if failures:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,15 @@ def read_plan(path: Path, full_depth: int | None, depths: Sequence[int] = ()) ->
     except yaml.YAMLError as error:
         raise InputError(f"not yaml: {error}".splitlines()[0], path=path) from None
     _check_keys(content, "a plan", _KEYS, {"title", "rows"}, path)
+    try:
+        return _plan(content, path, full_depth, depths)
+    except InputError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"a value is not of the form that docs/benchmark.md shows ({error})", path=path) from None
+
+
+def _plan(content: Mapping[str, Any], path: Path, full_depth: int | None, depths: Sequence[int]) -> Plan:
     if content.get("plot") not in _PLOTS:
         raise InputError(f"plot must be lines, bars or speed, not {content['plot']!r}", path=path)
     students = list(depths)
@@ -116,7 +126,7 @@ def read_plan(path: Path, full_depth: int | None, depths: Sequence[int] = ()) ->
     if len(names) < len(rows):
         raise InputError("two rows have the same name", path=path)
     pairs, every_depth = content.get("expected", []), dict.fromkeys([full_depth, *students])
-    for name in (name for pair in pairs for name in pair):
+    for name in chain.from_iterable(pairs):
         if full_depth and names.isdisjoint(name.format(depth=depth) for depth in every_depth):
             raise InputError(f"expected: there is no row {name!r}", path=path)
     expected = [tuple(name.format(depth=depth) for name in pair) for pair in pairs for depth in every_depth]
@@ -127,7 +137,7 @@ def read_plan(path: Path, full_depth: int | None, depths: Sequence[int] = ()) ->
 def _check_keys(content: Any, what: str, known: set[str], needed: set[str], path: Path) -> None:
     if not isinstance(content, dict):
         raise InputError(f"{what} consists of keys and values: {', '.join(sorted(known))}", path=path)
-    if unknown := sorted(set(content) - known):
+    if unknown := sorted(map(str, set(content) - known)):
         raise InputError(f"{what} has no key {unknown[0]!r}; it has {', '.join(sorted(known))}", path=path)
     if missing := sorted(key for key in needed if not content.get(key)):
         raise InputError(f"{what} needs {missing[0]}", path=path)

@@ -127,9 +127,8 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
 
 
 def _check_folder(name: str) -> None:
-    """Refuse what can be a folder only, and is none, before the hub is asked: its names have one slash at most."""
-    beside = "/" in name and Path(name).parent.is_dir()
-    if (name.startswith((".", "/", "~")) or name.count("/") > 1 or beside) and not Path(name).is_dir():
+    """Refuse what can be a folder only, and is none; names on the hub have one slash at most."""
+    if (name.startswith((".", "/", "~")) or name.count("/") > 1) and not Path(name).is_dir():
         raise InputError(f"plm={name}: no such folder")
 
 

@@ -131,21 +131,19 @@ class StageStore:
     @contextmanager
     def _alone(self, stage: Stage) -> Iterator[None]:
         """Let one run at a time train a stage; in another one on this dataset it may be the same."""
-        if not distributed.is_first():
-            yield
-            return
         folder = self.folder(stage)
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            getLogger().info("%s: waiting for another run that trains it", stage.name)
-            lock.acquire()
+        told = False
+        while not distributed.from_first(lambda: _taken(lock)):  # all processes wait together, in short steps
+            if not told:
+                getLogger().info("%s: waiting for another run that trains it", stage.name)
+            told = True
+            time.sleep(1)
         try:
             yield
         finally:
-            lock.release()
+            lock.release()  # in the first process; the others hold nothing
 
     def _trained(self, stage: Stage) -> StageResult:
         logger, folder = getLogger(), self.folder(stage)
@@ -166,6 +164,14 @@ class StageStore:
             (folder / RUNNING).unlink(missing_ok=True)
         logger.info("%s: done in %.0f s, weights %s", stage.name, seconds, checksum(weights))
         return StageResult(weights, result, seconds)
+
+
+def _taken(lock: FileLock) -> bool:
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    return True
 
 
 def _write_json(report: Mapping[str, Any], folder: Path) -> None:

@@ -77,7 +77,7 @@ class Search:
             slot = slots.get()
             own = [f"--gpu_id={gpus[slot % len(gpus)]}"] if len(gpus) > 1 else []
             try:
-                return run_trial(trial, [*arguments, *own], metric, folder, threads)
+                return run_trial(trial, [*own, *arguments], metric, folder, threads)
             finally:
                 slots.put(slot)
 

@@ -136,3 +136,20 @@ def test_without_impressions_and_texts_all_is_as_in_recbole(tiny):
     for path in tiny.glob("*.imp"):
         path.unlink()
     assert NewsConfig("BPR", "tiny", config_dict=FAST)["eval_args"]["split"] == {"RS": [0.8, 0.1, 0.1]}
+
+
+@pytest.mark.parametrize("name", ["BPR", "FM", "NRMS"])
+def test_the_time_may_have_another_name_and_need_not_be_among_the_columns_asked_for(clicks_only, name):
+    path = clicks_only / "tiny.inter"
+    path.write_text(path.read_text().replace("timestamp:float", "ts:float"))
+    settings = {"TIME_FIELD": "ts", "load_col": {"inter": ["user_id", "item_id"]}} | WORDS
+    data = load(name, **settings)
+    assert ("ts" in data.test._dataset.inter_feat) == (name != "FM")
+
+
+def test_clicks_without_a_time_are_split_as_in_recbole(clicks_only):
+    path = clicks_only / "tiny.inter"
+    rows = [line.split("\t")[:2] for line in path.read_text().splitlines()]
+    path.write_text("".join("\t".join(row) + "\n" for row in rows))
+    assert load("BPR").train is not None
+    assert NewsConfig("BPR", "tiny", config_dict=FAST)["eval_args"]["split"] == {"RS": [0.8, 0.1, 0.1]}

@@ -165,16 +165,18 @@ def test_a_stage_that_another_run_trains_is_waited_for_and_not_trained_again(tmp
 
     def slow(folder, starts):
         begun.set()
-        may_end.wait()
+        may_end.wait(20)
         return WEIGHTS, RESULT
 
     second = Work()
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(StageStore(tmp_path).run, make(slow))
-        begun.wait()
+        begun.wait(20)
         other = pool.submit(StageStore(tmp_path).run, make(second))
-        while "waiting for another run" not in caplog.text:
+        latest = time.monotonic() + 20
+        while "waiting for another run" not in caplog.text and time.monotonic() < latest:
             time.sleep(0.01)
         may_end.set()
+        assert "waiting for another run" in caplog.text
         assert other.result().result == first.result().result == RESULT
     assert second.calls == 0

@@ -76,7 +76,7 @@ def test_trials_at_once_share_the_visible_gpus(space, tmp_path, monkeypatch):
         return trial
 
     monkeypatch.setattr(search_module, "run_trial", fake)
-    monkeypatch.setattr(search_module.distributed, "visible_gpus", lambda: ["2", "7"])
+    monkeypatch.setattr(search_module.distributed, "visible_gpus", lambda: ("2", "7"))
     go(space, tmp_path, max_trials=8, parallel=4)
     assert set(taken) == {"--gpu_id=2", "--gpu_id=7"}
 

@@ -88,7 +88,7 @@ def write_dataset(
             summary.users = len(users)
             _write_inter(place, clicks, users.words(), items, summary)
         if logs and not summary.inter_clicks:
-            raise InputError("no user has clicked anything: there is nothing to learn from")
+            raise InputError("no click is known before validation: there is nothing to learn from")
         summary.splits = {split: summary.splits[split] for split in SPLITS if split in summary.splits}
     return summary
 

@@ -216,7 +216,7 @@ def test_a_log_without_a_click_is_refused(tmp_path):
     news, _ = sources(tmp_path)
     (tmp_path / "log.tsv").write_text("u\t5\ta-0\nu\t6\tb-0\n")
     logs = {"": [tmp_path / "log.tsv"]}
-    with pytest.raises(InputError, match="no user has clicked anything"):
+    with pytest.raises(InputError, match="no click is known before validation"):
         convert_feeds(tmp_path / "d", news, logs, FeedsMapping(NEWS, ROWS, SplitRule(valid_from=6)))
     assert not (tmp_path / "d").exists()
 
