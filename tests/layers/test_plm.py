@@ -102,9 +102,14 @@ def test_more_tokens_than_positions_may_be_packed(plm_folders):
 @torch.no_grad()
 def test_the_longest_text_is_the_longest_that_the_encoder_reads(plm_folders, kind):
     plm = load_plm(str(plm_folders[kind])).eval()
-    plm.frozen_states(torch.full((plm.longest_text,), 7), [(1, plm.longest_text)])
+
+    def read(length: int) -> None:
+        groups = [(1, length)]
+        plm(plm.frozen_states(torch.full((length,), 7), groups), groups)
+
+    read(plm.longest_text)
     with pytest.raises((IndexError, RuntimeError)):
-        plm.frozen_states(torch.full((plm.longest_text + 1,), 7), [(1, plm.longest_text + 1)])
+        read(plm.longest_text + 1)
 
 
 @every_kind
