@@ -153,13 +153,13 @@ def _split_column(data: Dataset, split: str) -> dict[str, str]:
     log, train = data.logs[split], data.logs.get("train")
     shown, history = log.candidates.lengths, log.history.lengths
     known = log.labels >= 0
-    clicks = np.add.reduceat(log.labels == 1, log.candidates.offsets[:-1])[_labelled(log)]
+    clicks = np.add.reduceat(log.labels == 1, log.candidates.offsets[:-1])[log.known]
     warm, old = _seen(data, train) if train is not None else (np.empty(0, dtype=bool), np.empty(0))
     users = np.flatnonzero(np.bincount(log.users))
     judged = split != "train" and train is not None
     return {
         "impressions": f"{len(log):,}",
-        "without labels": f"{np.count_nonzero(~_labelled(log)):,}",
+        "without labels": f"{np.count_nonzero(~log.known):,}",
         "users": f"{len(users):,}",
         "users new": _share(~among(users, old)) if judged else "-",
         "impressions of new users": _share(~among(log.users, old)) if judged else "-",
@@ -186,10 +186,6 @@ def _seen(data: Dataset, train: ImpressionLog) -> tuple[np.ndarray, np.ndarray]:
     warm[train.candidates.values[train.labels == 1]] = True
     warm[train.history.values] = True
     return warm, train.users
-
-
-def _labelled(log: ImpressionLog) -> np.ndarray:
-    return log.labels[log.candidates.offsets[:-1]] >= 0
 
 
 def _leaks(data: Dataset) -> list[str]:
@@ -249,7 +245,7 @@ def _draw(data: Dataset, titles: np.ndarray, unit: str, path: Path) -> None:
         panel.set(xlabel=f"{label} (up to 99 %)", ylabel="share")
     clicks, times, popular, texts = axes[2], axes[3], axes[4], axes[5]
     for split, log in data.logs.items():
-        counts = np.add.reduceat(log.labels == 1, log.candidates.offsets[:-1])[_labelled(log)]
+        counts = np.add.reduceat(log.labels == 1, log.candidates.offsets[:-1])[log.known]
         share = np.bincount(np.minimum(counts, 10), minlength=11) / max(len(counts), 1)
         clicks.plot(range(11), share, marker="o", color=_COLOURS[split], label=split)
         days = np.array(np.floor(log.times / _DAY), dtype="datetime64[D]")

@@ -105,9 +105,14 @@ class ImpressionLog:
             arrays["labels"],
         )
 
+    @property
+    def known(self) -> np.ndarray:
+        """Of which impressions the clicks are known, bool of shape (impressions,)."""
+        return ~self.candidates.rows_with(self.labels == UNKNOWN_LABEL)
+
     def labelled(self) -> ImpressionLog:
         """Only the impressions whose clicks are known."""
-        known = ~self.candidates.rows_with(self.labels == UNKNOWN_LABEL)
+        known = self.known
         if known.all():
             return self
         rows = np.flatnonzero(known)
