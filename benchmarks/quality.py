@@ -18,7 +18,7 @@ from benchmarks.world import HISTORY, NEGATIVES, NEWS_DIM, QUERY_DIM, World, add
 from recbole_tinynews.data.clicks import ClickLoader
 from recbole_tinynews.evaluator import impression_metrics
 from recbole_tinynews.layers import AttentiveUser, ClickModel, NewsMemory
-from recbole_tinynews.layers.initial import start_from_variance
+from recbole_tinynews.layers.initial import principal_directions, start_from
 from recbole_tinynews.trainer.loop import LoopSettings, train
 from recbole_tinynews.trainer.tasks import ClickTask
 
@@ -39,7 +39,7 @@ def fine_tune(
     """Train, and return the AUC of each validation impression and the seconds of training."""
     torch.manual_seed(options.seed)
     encoder = world.encoder(world.layers, TRAINED)
-    start_from_variance(encoder, world.source(), np.arange(1, len(world.titles)))
+    start_from(encoder, principal_directions(encoder, world.source(), np.arange(1, len(world.titles))))
     model = ClickModel(encoder, AttentiveUser(NEWS_DIM, QUERY_DIM)).to(world.device)
     started = time.perf_counter()
     source = world.source()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from recbole_tinynews import __version__, distributed
 from recbole_tinynews.data.news_table import NewsTable, tokenize
@@ -21,10 +22,11 @@ from recbole_tinynews.layers import (
     load_plm,
     load_tokenizer,
 )
+from recbole_tinynews.layers.initial import principal_directions, regression, start_from
 from recbole_tinynews.model.build import build_click_model, build_encoder, choose_precision
 from recbole_tinynews.settings import CLICK_KEYS
-from recbole_tinynews.trainer.loop import RUNNING, Loader, LoopSettings, Metrics, Task, train
-from recbole_tinynews.trainer.store import Weights, checksum
+from recbole_tinynews.trainer.loop import RUNNING, Loader, LoopSettings, Metrics, Task, save_atomically, train
+from recbole_tinynews.trainer.store import Weights, checksum, fingerprint
 from recbole_tinynews.trainer.tasks import ClickTask
 
 __all__ = ["ClickData", "PLMContext", "StageContext", "frozen_limits"]
@@ -112,7 +114,7 @@ class PLMContext(StageContext):
     corpus : NewsTable
         What is read before the clicks.
     cache : Path
-        Folder for tokens.
+        Folder for tokens, and where encoders start.
     """
 
     def __init__(
@@ -167,17 +169,29 @@ class PLMContext(StageContext):
             tokens = tokenize(of, load_tokenizer(self.config["plm"]), min(length, self._longest_text), self.cache)
         return NewsInput.from_tokens(tokens, self.config["device"])
 
-    def resumes(self, folder: Path) -> bool:
-        """Tell whether a stage goes on from a saved state, so that nothing has to be computed to start from."""
-        return distributed.from_first((folder / RUNNING).exists)
+    def start_alone(self, encoder: NewsEncoder) -> None:
+        """Start from what an encoder knows, by principal directions; computed once for its PLM and these titles."""
+        of = {"plm": checksum(encoder.plm.state_dict()), "titles": self.data.key["titles"]}
+        file = self.cache / f"start-{fingerprint({**self._shared_inputs, **of})}.pt"
+        start = distributed.from_first(lambda: torch.load(file, weights_only=True) if file.exists() else None)
+        if start is None:
+            start = principal_directions(encoder, self.data.titles, self._some_news("principal directions"))
+            if distributed.is_first():
+                save_atomically(start, file)
+        start_from(encoder, start)
 
-    def start(self, purpose: str, compute: Callable[..., None], *encoders: NewsEncoder) -> None:
-        """Compute where an encoder starts."""
+    def start_near(self, student: NewsEncoder, teacher: NewsEncoder, folder: Path) -> None:
+        """Start as close to a teacher as a linear map allows, but for a stage that goes on from a saved state."""
+        if not distributed.from_first((folder / RUNNING).exists):
+            news = self._some_news("regression onto the teacher")
+            start_from(student, regression(student, teacher, self.data.titles, news))
+
+    def _some_news(self, purpose: str) -> np.ndarray:
         news = np.arange(1, self.data.titles.num_news)
         if len(news) > _LOOK_AT:
             news = np.random.default_rng(0).choice(news, _LOOK_AT, replace=False)
         getLogger().info("start: %s, from %d titles", purpose, len(news))
-        compute(*encoders, self.data.titles, news)
+        return news
 
     def titles_for(self, encoder: NewsEncoder, folder: Path) -> NewsInput:
         """Titles as the trained layers of an encoder get them: their frozen states, where memory or disk allows."""

@@ -20,7 +20,7 @@ from recbole_tinynews.files import replacing
 from recbole_tinynews.layers import ClickModel
 from recbole_tinynews.trainer.loop import RUNNING, Metrics, save_atomically
 
-__all__ = ["Stage", "StageResult", "StageStore", "checksum"]
+__all__ = ["Stage", "StageResult", "StageStore", "checksum", "fingerprint"]
 
 Weights = dict[str, torch.Tensor]
 
@@ -78,7 +78,7 @@ class Stage:
     def key(self) -> str:
         """Fingerprint of everything that changes the result."""
         everything = [self.kind, dict(self.inputs), [stage.key for stage in self.starts]]
-        return hashlib.sha256(json.dumps(everything, sort_keys=True, default=str).encode()).hexdigest()[:12]
+        return fingerprint(everything)
 
 
 class StageStore:
@@ -177,6 +177,11 @@ def _taken(lock: FileLock) -> bool:
 def _write_json(report: Mapping[str, Any], folder: Path) -> None:
     with replacing(folder / "stage.json") as part:
         part.write_text(json.dumps(report, default=str, indent=1), encoding="utf-8")
+
+
+def fingerprint(values: Any) -> str:
+    """Fingerprint of values that JSON can hold: 12 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def checksum(weights: Mapping[str, torch.Tensor]) -> str:

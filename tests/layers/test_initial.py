@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_tinynews.layers.initial import start_from_teacher, start_from_variance
+from recbole_tinynews.layers.initial import principal_directions, regression, start_from
 from tests.plm_fixtures import HIDDEN, make_encoder, make_news
 
 COUNT = 60
@@ -38,7 +38,7 @@ def vectors(encoder) -> np.ndarray:
 @pytest.mark.parametrize("news_dim", [HIDDEN, 5])
 def test_dot_products_are_those_of_the_centred_states_along_their_main_directions(plm_folder, news_dim):
     encoder = fresh(plm_folder, news_dim)
-    start_from_variance(encoder, NEWS, ROWS)
+    start_from(encoder, principal_directions(encoder, NEWS, ROWS))
     states = pooled_states(encoder)
     centred = states - states.mean(axis=0)
     directions = np.linalg.svd(centred)[2][:news_dim]
@@ -50,7 +50,7 @@ def test_dot_products_are_those_of_the_centred_states_along_their_main_direction
 
 def test_the_ranking_by_centred_dot_products_is_kept(plm_folder):
     encoder = fresh(plm_folder, HIDDEN)
-    start_from_variance(encoder, NEWS, ROWS)
+    start_from(encoder, principal_directions(encoder, NEWS, ROWS))
     states = pooled_states(encoder)
     centred = states - states.mean(axis=0)
     np.testing.assert_array_equal(
@@ -60,7 +60,7 @@ def test_the_ranking_by_centred_dot_products_is_kept(plm_folder):
 
 def test_scores_of_different_news_spread_by_about_one(plm_folder):
     encoder = fresh(plm_folder, HIDDEN)
-    start_from_variance(encoder, NEWS, ROWS)
+    start_from(encoder, principal_directions(encoder, NEWS, ROWS))
     dots = vectors(encoder) @ vectors(encoder).T
     assert dots[~np.eye(COUNT, dtype=bool)].std() == pytest.approx(1, abs=0.15)
 
@@ -68,21 +68,21 @@ def test_scores_of_different_news_spread_by_about_one(plm_folder):
 def test_dimensions_beyond_the_hidden_size_keep_their_random_values(plm_folder):
     encoder = fresh(plm_folder, HIDDEN + 4)
     before = encoder.dense.weight.detach().clone()
-    start_from_variance(encoder, NEWS, ROWS)
+    start_from(encoder, principal_directions(encoder, NEWS, ROWS))
     assert torch.equal(encoder.dense.weight[HIDDEN:], before[HIDDEN:])
     assert not torch.equal(encoder.dense.weight[:HIDDEN], before[:HIDDEN])
 
 
 def test_fewer_news_than_dimensions_are_enough(plm_folder):
     encoder = fresh(plm_folder, HIDDEN)
-    start_from_variance(encoder, NEWS, ROWS[:3])
+    start_from(encoder, principal_directions(encoder, NEWS, ROWS[:3]))
     assert encoder.dense.weight.isfinite().all()
 
 
 def test_a_student_starts_at_the_ridge_solution_for_its_teachers_vectors(plm_folder):
     teacher, student = fresh(plm_folder, 5, seed=7), fresh(plm_folder, 5, seed=8)
     del student.plm.layers[2:]
-    start_from_teacher(student, teacher, NEWS, ROWS)
+    start_from(student, regression(student, teacher, NEWS, ROWS))
     states, target = pooled_states(student), vectors(teacher)
     # Least squares with one row more for each direction: sqrt(alpha) times the direction shall be 0; alpha is 1.
     centred = states - states.mean(axis=0)
@@ -98,8 +98,8 @@ def test_a_student_starts_at_the_ridge_solution_for_its_teachers_vectors(plm_fol
 def test_nothing_but_the_linear_map_is_changed(plm_folder):
     teacher, student = fresh(plm_folder, 5, seed=7), fresh(plm_folder, 5, seed=8)
     for start, models in (
-        (lambda: start_from_variance(student, NEWS, ROWS), (student,)),
-        (lambda: start_from_teacher(student, teacher, NEWS, ROWS), (student, teacher)),
+        (lambda: start_from(student, principal_directions(student, NEWS, ROWS)), (student,)),
+        (lambda: start_from(student, regression(student, teacher, NEWS, ROWS)), (student, teacher)),
     ):
         before = [{name: tensor.clone() for name, tensor in model.state_dict().items()} for model in models]
         start()
@@ -115,6 +115,6 @@ def test_the_start_is_the_same_each_time(plm_folder):
     weights = []
     for _ in range(2):
         encoder = fresh(plm_folder, HIDDEN)
-        start_from_variance(encoder, NEWS, ROWS)
+        start_from(encoder, principal_directions(encoder, NEWS, ROWS))
         weights.append(encoder.dense.weight)
     assert torch.equal(*weights)

@@ -14,16 +14,17 @@ from recbole.data import create_dataset
 from recbole_tinynews import NewsConfig
 from recbole_tinynews.data.dataset import load_impressions
 from recbole_tinynews.data.news_table import NewsTable
-from recbole_tinynews.layers import NewsEncoder
+from recbole_tinynews.layers import NewsEncoder, NewsInput
 from recbole_tinynews.model.build import build_click_model, build_encoder
 from recbole_tinynews.model.tinynewsrec import TinyNewsRec
+from recbole_tinynews.trainer import context as context_module
 from recbole_tinynews.trainer import loop as loop_module
 from recbole_tinynews.trainer.click_data import ImpressionClicks
 from recbole_tinynews.trainer.context import PLMContext
 from recbole_tinynews.trainer.stages import pretraining
 from recbole_tinynews.trainer.store import StageStore
 from recbole_tinynews.trainer.trainers import TinyNewsRecTrainer
-from tests.plm_fixtures import TINYNEWSREC_SETTINGS, save_plm
+from tests.plm_fixtures import HIDDEN, TINYNEWSREC_SETTINGS, save_plm
 
 NAMES = ("post_train", "stage1", "teacher_1", "teacher_2", "stage2")
 
@@ -183,19 +184,60 @@ def test_teachers_that_start_alike_share_their_frozen_states_and_others_do_not(w
     assert frozen == ["memory"] * 3
 
 
+def watch(monkeypatch, name) -> list:
+    """Results of a function that computes where an encoder starts, one for each call."""
+    results: list = []
+    compute = getattr(context_module, name)
+    monkeypatch.setattr(context_module, name, lambda *given: results.append(compute(*given)) or results[-1])
+    return results
+
+
 def test_a_start_is_not_computed_for_a_stage_that_goes_on(world, tmp_path, monkeypatch):
-    started = []
-    monkeypatch.setattr(pretraining, "start_from_variance", lambda *_: started.append(1))
+    started = watch(monkeypatch, "regression")
 
     def interrupt():
         raise KeyboardInterrupt
 
+    store, plan = StageStore(tmp_path), world.plan(save_seconds=0)
+    store.run(plan["post_train"])
     monkeypatch.setattr(loop_module, "_format", lambda _: interrupt())  # after the first epoch
-    store, stage = StageStore(tmp_path), world.plan(save_seconds=0)["post_train"]
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            store.run(stage)
-    assert started == [1]
+            store.run(plan["stage1"])
+    assert len(started) == 1
+
+
+def test_where_an_encoder_starts_is_computed_once_for_all_seeds_and_changes_no_weight(world, tmp_path, monkeypatch):
+    computed = watch(monkeypatch, "principal_directions")
+    news_dim = 2 * HIDDEN  # there are no so many principal directions: the others are drawn by the seed
+    seeds = [run_post_training(world, tmp_path / str(seed), seed=seed, news_dim=news_dim) for seed in (1, 2)]
+    assert len(computed) == 1
+    assert not torch.equal(seeds[0]["dense.weight"], seeds[1]["dense.weight"])
+    for file in world.model.cache.glob("start-*"):
+        file.unlink()
+    anew = run_post_training(world, tmp_path / "anew", seed=2, news_dim=news_dim)
+    assert len(computed) == 2
+    assert all(torch.equal(seeds[1][name], tensor) for name, tensor in anew.items())
+
+
+def test_another_encoder_other_titles_or_another_precision_have_another_start(world, tmp_path, monkeypatch):
+    computed = watch(monkeypatch, "principal_directions")
+    run_post_training(world, tmp_path / "first")
+    for number, change in enumerate((
+        {"plm": str(save_plm(tmp_path / "other", seed=4))},
+        {"teacher_layers": 3},
+        {"precision": "bfloat16"},
+        {"news_dim": 5},
+    ), start=2):
+        run_post_training(world, tmp_path / str(number), **change)
+        assert len(computed) == number
+    world.model.titles = NewsInput(world.model.titles.values.flip(0), world.model.titles.offsets)
+    run_post_training(world, tmp_path / "titles")
+    assert len(computed) == 6
+
+
+def run_post_training(world, folder, **changes):
+    return StageStore(folder).run(world.plan(**changes)["post_train"]).weights
 
 
 def test_each_stage_trains_its_last_layers_and_its_heads_and_nothing_else(world, tmp_path):

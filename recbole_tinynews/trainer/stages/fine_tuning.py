@@ -8,7 +8,6 @@ import torch
 
 from recbole_tinynews import __version__
 from recbole_tinynews.layers import ClickModel
-from recbole_tinynews.layers.initial import start_from_variance
 from recbole_tinynews.model.word_model import WordModel
 from recbole_tinynews.trainer.context import PLMContext, StageContext, restored
 from recbole_tinynews.trainer.loop import Metrics
@@ -45,8 +44,8 @@ def fine_tune(
         model = context.click_model(layers, settings["trained_layers"])
         if starts:
             restored(model.news_encoder, starts[0])
-        elif not context.resumes(folder):
-            context.start("principal directions", start_from_variance, model.news_encoder)
+        else:
+            context.start_alone(model.news_encoder)
         titles = context.titles_for(model.news_encoder, folder)
         return context.train_clicks(ClickTask(model, titles, context.memory(settings)), settings, seed, folder)
 

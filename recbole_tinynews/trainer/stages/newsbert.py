@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from recbole_tinynews.layers.initial import start_from_variance
 from recbole_tinynews.trainer.context import PLMContext
 from recbole_tinynews.trainer.loop import Metrics
 from recbole_tinynews.trainer.store import Stage, Weights
@@ -27,8 +26,7 @@ def train_jointly(context: PLMContext) -> Stage:
         torch.manual_seed(seed)
         teacher = context.click_model(depth, settings["trained_layers"], compiled=False)
         student = context.click_model(layers, settings["trained_layers"], compiled=False)
-        if not context.resumes(folder):
-            context.start("principal directions", start_from_variance, teacher.news_encoder)
+        context.start_alone(teacher.news_encoder)
         number = min(settings["matched_layers"], settings["trained_layers"])
         task = JointTraining(
             student,

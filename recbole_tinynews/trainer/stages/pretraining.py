@@ -13,7 +13,6 @@ from recbole_tinynews.data.pairs import PairLoader
 from recbole_tinynews.data.ragged import Ragged
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.layers import MaskedHead, load_tokenizer
-from recbole_tinynews.layers.initial import start_from_variance
 from recbole_tinynews.trainer.context import PLMContext, weights_of
 from recbole_tinynews.trainer.loop import Metrics
 from recbole_tinynews.trainer.store import Stage, Weights
@@ -33,8 +32,7 @@ def post_train(context: PLMContext, layers: int | None, number: int = 1) -> Stag
     def learn(folder: Path, _: list[Weights]) -> tuple[Weights, Metrics]:
         torch.manual_seed(seed)
         encoder = context.encoder(layers, settings["trained_layers"])
-        if not context.resumes(folder):
-            context.start("principal directions", start_from_variance, encoder)
+        context.start_alone(encoder)
         titles = context.texts(context.corpus.titles, settings["title_length"])
         bodies = context.texts(context.corpus.bodies, settings["body_length"])
         pairs = title_body_pairs(context, settings["num_negatives"], settings["train_batch_size"], seed)
@@ -61,7 +59,7 @@ def read_masked(context: PLMContext, layers: int | None) -> Stage:
         batches = MaskedTexts(tokens, tokenizer, settings["train_batch_size"], seed)
         head = MaskedHead(context.config["plm"]).to(context.config["device"])
         result = context.train(MaskedLanguage(encoder, head), batches, settings, folder)[1]
-        context.start("principal directions", start_from_variance, encoder)
+        context.start_alone(encoder)
         return weights_of(encoder), result
 
     return Stage("mlm", "mlm", "encoder reads bodies with masked words", inputs, learn)

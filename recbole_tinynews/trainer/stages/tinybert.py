@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from recbole_tinynews.layers.initial import start_from_teacher
 from recbole_tinynews.trainer.context import PLMContext
 from recbole_tinynews.trainer.loop import Metrics
 from recbole_tinynews.trainer.store import Stage, Weights
@@ -31,9 +30,7 @@ def distil_layers(context: PLMContext, teacher: Stage) -> Stage:
         matched = matched_layers(layers, depth, number, settings["match"])
         # Trained in name only, so that the layers below those that are compared run once.
         master = context.click_model(depth, depth - min(matched.values(), default=depth), starts[0], compiled=False)
-        if not context.resumes(folder):
-            encoders = student.news_encoder, master.news_encoder
-            context.start("regression onto the teacher", start_from_teacher, *encoders)
+        context.start_near(student.news_encoder, master.news_encoder, folder)
         task = LayerwiseDistillation(
             student,
             master,

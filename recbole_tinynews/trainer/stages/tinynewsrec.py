@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from recbole_tinynews.layers.initial import start_from_teacher
 from recbole_tinynews.losses import MatchingDistillationLoss, MultiTeacherLoss
 from recbole_tinynews.trainer.context import PLMContext, restored
 from recbole_tinynews.trainer.loop import Metrics
@@ -30,8 +29,7 @@ def stage1(context: PLMContext, teachers: Sequence[Stage]) -> Stage:
         torch.manual_seed(seed)
         student = context.encoder(layers, settings["trained_layers"])
         masters = [context.encoder(config["teacher_layers"], 0, weights) for weights in starts]
-        if not context.resumes(folder):
-            context.start("regression onto the teacher", start_from_teacher, student, masters[0])
+        context.start_near(student, masters[0], folder)
         loss = MatchingDistillationLoss(
             config["news_dim"], len(masters), **{key: settings[key] for key in _LOSS_KEYS}
         ).to(config["device"])
@@ -58,9 +56,8 @@ def stage2(context: PLMContext, teachers: Sequence[Stage], start: Stage | None) 
         masters = [context.click_model(config["teacher_layers"], 0, weights) for weights in starts[: len(teachers)]]
         if start is not None:
             restored(student.news_encoder, starts[-1])
-        elif not context.resumes(folder):
-            encoders = student.news_encoder, masters[0].news_encoder
-            context.start("regression onto the first teacher", start_from_teacher, *encoders)
+        else:
+            context.start_near(student.news_encoder, masters[0].news_encoder, folder)
         loss = MultiTeacherLoss(
             config["news_dim"],
             len(masters),
