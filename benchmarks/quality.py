@@ -46,7 +46,7 @@ def fine_tune(
     if frozen_dropout:
         encoder.plm.num_frozen = 0  # the weights below stay as they are, but every step runs them, with dropout
     else:
-        source = encoder.eval().frozen_input(source, np.arange(1, len(world.titles)))
+        source = encoder.frozen_input(source, np.arange(1, len(world.titles)))
     memory = NewsMemory(len(world.titles), NEWS_DIM, reuse_steps).to(world.device) if reuse_steps else None
     loader = ClickLoader(world.train, NEGATIVES, options.history, batch, options.seed, group_by_user)
     settings = LoopSettings(options.epochs, options.learning_rate, options.learning_rate)

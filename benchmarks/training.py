@@ -29,7 +29,15 @@ from recbole_tinynews.data.clicks import ClickLoader
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.news_table import tokenize
 from recbole_tinynews.data.pairs import PairLoader
-from recbole_tinynews.layers import AttentiveUser, ClickModel, NewsInput, NewsMemory, NewsSlots, load_tokenizer
+from recbole_tinynews.layers import (
+    AttentiveUser,
+    ClickModel,
+    NewsInput,
+    NewsMemory,
+    NewsSlots,
+    TextSource,
+    load_tokenizer,
+)
 from recbole_tinynews.losses import MultiTeacherLoss
 from recbole_tinynews.trainer.context import frozen_limits
 from recbole_tinynews.trainer.tasks import ClickDistillation, ClickTask, Matching
@@ -91,7 +99,8 @@ def clicks_per_second(
     encoder = world.encoder(layers, trained, memory_gb=memory_gb)
     if compiled:
         encoder.plm.compile_layers()
-    source, once = world.source(), 0.0
+    source: TextSource = world.source()
+    once = 0.0
     loader = ClickLoader(world.train, NEGATIVES, history, batch, 0, group_by_user)
     if frozen and encoder.plm.num_frozen:
         source, seconds = world.frozen(encoder)
@@ -149,7 +158,7 @@ def peak_of_training(world: World, valid: ImpressionLog) -> None:
     encoder = world.encoder(world.layers, 2)
     gigabytes = encoder.frozen_bytes(world.source(), world.met()) / 2**30
     in_memory, in_file = frozen_limits({"frozen_cache_gb": None, "frozen_disk_gb": None, "device": world.device})
-    source = world.source()
+    source: TextSource = world.source()
     if gigabytes <= max(in_memory, in_file):
         with TemporaryDirectory() as folder:
             source = world.frozen(encoder, None if gigabytes <= in_memory else Path(folder))[0]

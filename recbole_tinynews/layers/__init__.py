@@ -3,7 +3,8 @@
 from recbole_tinynews.layers.attention import AdditiveAttention, SelfAttention
 from recbole_tinynews.layers.click_model import ClickModel, ClickScores, NewsSlots, NewsSource
 from recbole_tinynews.layers.loading import MaskedHead, load_plm, load_tokenizer
-from recbole_tinynews.layers.news_encoder import NewsEncoder, NewsInput, PackStates
+from recbole_tinynews.layers.news_encoder import NewsEncoder, PackStates
+from recbole_tinynews.layers.news_input import FrozenStates, NewsInput, TextSource
 from recbole_tinynews.layers.news_memory import NewsMemory
 from recbole_tinynews.layers.plm import PLM, LayerStates
 from recbole_tinynews.layers.user_encoder import AttentiveUser, RecurrentUser, SelfAttentiveUser, UserEncoder
@@ -15,6 +16,7 @@ __all__ = [
     "AttentiveUser",
     "ClickModel",
     "ClickScores",
+    "FrozenStates",
     "LSTUREncoder",
     "LayerStates",
     "MaskedHead",
@@ -29,6 +31,7 @@ __all__ = [
     "RecurrentUser",
     "SelfAttention",
     "SelfAttentiveUser",
+    "TextSource",
     "UserEncoder",
     "WordEncoder",
     "WordInput",

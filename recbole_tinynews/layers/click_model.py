@@ -14,7 +14,7 @@ from torch.nn.functional import embedding
 from recbole_tinynews.data.clicks import ClickBatch
 from recbole_tinynews.data.impression_log import ImpressionLog
 from recbole_tinynews.data.ragged import Ragged, chunks
-from recbole_tinynews.layers.news_encoder import NewsInput
+from recbole_tinynews.layers.news_input import TextSource
 from recbole_tinynews.layers.user_encoder import UserEncoder
 from recbole_tinynews.layers.word_encoder import WordInput
 
@@ -25,7 +25,7 @@ _NEWS_AT_ONCE = 2**15  # more take memory for what lies between tokens and vecto
 _HISTORIES_AT_ONCE = 2**15  # among which none is encoded twice
 
 
-NewsSource = NewsInput | WordInput  # all news of a dataset, as their encoder reads them
+NewsSource = TextSource | WordInput  # all news of a dataset, as their encoder reads them
 
 
 class NewsSlots(NamedTuple):

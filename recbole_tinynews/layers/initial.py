@@ -11,7 +11,8 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 
-from recbole_tinynews.layers.news_encoder import NewsEncoder, NewsInput
+from recbole_tinynews.layers.news_encoder import NewsEncoder
+from recbole_tinynews.layers.news_input import NewsInput
 
 __all__ = ["LinearMap", "principal_directions", "regression", "start_from"]
 

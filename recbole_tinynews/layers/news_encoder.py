@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import mmap
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,92 +13,17 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from recbole_tinynews import distributed
-from recbole_tinynews.data.ragged import Ragged, places
 from recbole_tinynews.layers.attention import AdditiveAttention
+from recbole_tinynews.layers.news_input import FrozenStates, NewsInput, TextSource
 from recbole_tinynews.layers.plm import PLM, LayerStates
-from recbole_tinynews.layers.texts import Groups, sent
+from recbole_tinynews.layers.texts import Groups
 
-__all__ = ["NewsEncoder", "NewsInput", "PackStates"]
+__all__ = ["NewsEncoder", "PackStates"]
 
 # Numbers that one layer keeps of a token for the backward pass, in sizes of its state; an estimate for texts as short
 # as titles: attention keeps more of long ones.
 _KEPT_STATES = 24
 _AT_ONCE, _AT_ONCE_ON_GPU = 8192, 131_072  # tokens: what fits a CPU's cache, what keeps a GPU busy
-
-
-@dataclass(frozen=True)
-class NewsInput:
-    """What the trained layers of an encoder start from, for all news of a table.
-
-    Parameters
-    ----------
-    values : int Tensor of shape (total,) or float Tensor of shape (total, hidden)
-        Token ids of all news, one news after another; or the states that enter the first trained layer.
-    offsets : ndarray of shape (news + 1,)
-        Where each news starts.
-    file : mmap, optional
-        What the values are in, if it is a file.
-    """
-
-    values: torch.Tensor
-    offsets: np.ndarray
-    file: mmap.mmap | None = None
-
-    @classmethod
-    def for_states(
-        cls, lengths: np.ndarray, hidden: int, dtype: torch.dtype, device: torch.device, folder: Path | None = None
-    ) -> NewsInput:
-        """Make room for states of texts of the given lengths, on a device or in a file in a folder.
-
-        The file has no name, and is gone with the process.
-
-        Raises
-        ------
-        OSError
-            If the disk has no room for it, or the system is not Linux.
-        """
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        shape = int(offsets[-1]), hidden
-        if folder is None:
-            return cls(torch.empty(shape, dtype=dtype, device=device), offsets)
-        size = shape[0] * shape[1] * dtype.itemsize
-        if not hasattr(os, "posix_fallocate"):
-            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
-        with TemporaryFile(dir=folder) as file:
-            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error now, not a crash later
-            mapped = mmap.mmap(file.fileno(), size)
-        return cls(torch.frombuffer(mapped, dtype=dtype).view(shape), offsets, mapped)
-
-    @classmethod
-    def from_tokens(cls, tokens: Ragged, device: torch.device | str = "cpu") -> NewsInput:
-        """Start from token ids."""
-        return cls(torch.from_numpy(np.ascontiguousarray(tokens.values)).to(device), tokens.offsets)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens of each news."""
-        return np.diff(self.offsets)
-
-    @property
-    def num_news(self) -> int:
-        """Rows, padding included."""
-        return len(self.offsets) - 1
-
-    def packed(self, rows: np.ndarray) -> torch.Tensor:
-        """Return the values of some news, one after another, shape (tokens,) or (tokens, hidden)."""
-        values = self.values[sent(torch.from_numpy(places(self.offsets, rows)), self.values.device)]
-        self._leave_file()
-        return values
-
-    def put(self, rows: np.ndarray, values: torch.Tensor) -> None:
-        """Set the values of some news, given as :meth:`packed` returns them."""
-        self.values[torch.from_numpy(places(self.offsets, rows))] = values.to(self.values.device)
-        self._leave_file()
-
-    def _leave_file(self) -> None:
-        """Keep the file in the system's cache, which gives way, instead of in this process's memory, which does not."""
-        if self.file is not None:
-            self.file.madvise(mmap.MADV_DONTNEED)
 
 
 class PackStates(NamedTuple):
@@ -169,14 +89,14 @@ class NewsEncoder(nn.Module):
         self.max_tokens = max_tokens
         self.memory_gb = memory_gb
 
-    def forward(self, source: NewsInput, rows: np.ndarray) -> torch.Tensor:
+    def forward(self, source: TextSource, rows: np.ndarray) -> torch.Tensor:
         """Encode the given news.
 
         No padding is encoded, and a news vector does not depend on the others.
 
         Parameters
         ----------
-        source : NewsInput
+        source : TextSource
             All news.
         rows : int ndarray of shape (n,)
             The news wanted.
@@ -187,7 +107,7 @@ class NewsEncoder(nn.Module):
         """
         return self.dense(self.pool(source, rows))
 
-    def pool(self, source: NewsInput, rows: np.ndarray) -> torch.Tensor:
+    def pool(self, source: TextSource, rows: np.ndarray) -> torch.Tensor:
         """Return what the linear map gets for the given news, shape (n, hidden), unrounded.
 
         Of several processes each encodes its share, and all get all of it.
@@ -202,7 +122,7 @@ class NewsEncoder(nn.Module):
         return distributed.gathered(packs, own, self._unpooled(len(rows)))
 
     def with_layers(
-        self, source: NewsInput, rows: np.ndarray, wanted: Sequence[int] = ()
+        self, source: TextSource, rows: np.ndarray, wanted: Sequence[int] = ()
     ) -> tuple[torch.Tensor, list[PackStates]]:
         """Encode the given news and show what the layers make of their tokens.
 
@@ -224,7 +144,7 @@ class NewsEncoder(nn.Module):
         pooled, packs, start = [], [], 0
         for pack, groups in _packs(source.lengths, rows[own], self._at_once()):
             with self.autocast():
-                states, layers = self.plm.layer_states(self._states(source, pack, groups), groups, wanted)
+                states, layers = self.plm.layer_states(self._states(source, pack), groups, wanted)
                 pooled.append(self.pooling.packed(states, groups))
             packs.append(PackStates(own[start : start + len(pack)], groups, states, layers))
             start += len(pack)
@@ -233,11 +153,11 @@ class NewsEncoder(nn.Module):
     def _unpooled(self, size: int) -> torch.Tensor:
         return self.dense.weight.new_zeros(size, self.dense.in_features)
 
-    def _pool_pack(self, source: NewsInput, rows: np.ndarray, groups: Groups) -> torch.Tensor:
+    def _pool_pack(self, source: TextSource, rows: np.ndarray, groups: Groups) -> torch.Tensor:
         with self.autocast():
-            return self.pooling.packed(self.plm(self._states(source, rows, groups), groups), groups)
+            return self.pooling.packed(self.plm(self._states(source, rows), groups), groups)
 
-    def _pool_pack_twice(self, source: NewsInput, rows: np.ndarray, groups: Groups) -> torch.Tensor:
+    def _pool_pack_twice(self, source: TextSource, rows: np.ndarray, groups: Groups) -> torch.Tensor:
         """Compute a pack once more for the backward pass, instead of keeping what it needs."""
 
         def encode(_: torch.Tensor, *pack: Any) -> torch.Tensor:
@@ -256,41 +176,29 @@ class NewsEncoder(nn.Module):
         of_token = _KEPT_STATES * self.plm.hidden_size * self.state_dtype.itemsize * trained
         return int(gigabytes * 2**30 / of_token)
 
-    @torch.no_grad()
-    def frozen_input(self, source: NewsInput, rows: np.ndarray, folder: Path | None = None) -> NewsInput:
-        """Compute the frozen part once for the given news; the result holds no others.
+    def frozen_input(self, source: NewsInput, rows: np.ndarray, folder: Path | None = None) -> FrozenStates:
+        """Keep what the frozen part makes of the given news; it can be read in the place of their tokens.
 
         Parameters
         ----------
         source : NewsInput
             Tokens of all news.
         rows : int ndarray of shape (n,)
-            The news wanted.
+            The news that will be read.
         folder : Path, optional
             Where to keep the states in a file; else they are in memory.
 
         Returns
         -------
-        NewsInput
-            Takes :meth:`frozen_bytes`.
+        FrozenStates
+            Takes :meth:`frozen_bytes`. Encoders with the same frozen part may share it.
 
         Raises
         ------
         OSError
             If there is no room for the file.
         """
-        states = self.frozen_room(source, rows, folder)
-        order = np.argsort(source.lengths[rows], kind="stable")
-        with self.autocast():
-            for part, groups in _packs(source.lengths, rows[order], self._at_once()):
-                states.put(part, self._states(source, part, groups))
-        return states
-
-    def frozen_room(self, source: NewsInput, rows: np.ndarray, folder: Path | None = None) -> NewsInput:
-        """Make room for what :meth:`frozen_input` computes."""
-        lengths = np.zeros_like(source.lengths)
-        lengths[rows] = source.lengths[rows]
-        return NewsInput.for_states(lengths, self.plm.hidden_size, self.state_dtype, source.values.device, folder)
+        return FrozenStates(source, rows, self.plm.hidden_size, self.state_dtype, folder)
 
     def frozen_bytes(self, source: NewsInput, rows: np.ndarray) -> int:
         """Size of the frozen states of the given news: ``4 * hidden`` bytes a token, half of it in bfloat16."""
@@ -301,9 +209,14 @@ class NewsEncoder(nn.Module):
         """Type of the states that enter the trained layers, kept or not."""
         return torch.bfloat16 if self.precision == "bfloat16" else self.dense.weight.dtype
 
-    def _states(self, source: NewsInput, rows: np.ndarray, groups: Groups) -> torch.Tensor:
-        values = source.packed(rows).to(self.dense.weight.device)
-        return values if values.is_floating_point() else self.plm.frozen_states(values, groups, self.state_dtype)
+    def _states(self, source: TextSource, rows: np.ndarray) -> torch.Tensor:
+        """Return the states that enter the first trained layer; news of the same length follow each other."""
+        if isinstance(source, FrozenStates):
+            if len(unknown := source.unknown(rows)):
+                source.put(unknown, self._states(source.tokens, unknown))
+            return source.packed(rows)
+        tokens = source.packed(rows).to(self.dense.weight.device)
+        return self.plm.frozen_states(tokens, _groups(source.lengths[rows]), self.state_dtype)
 
     def autocast(self) -> torch.autocast:
         """Arithmetic of ``precision`` on the encoder's device."""
@@ -317,6 +230,10 @@ def _packs(lengths: np.ndarray, rows: np.ndarray, max_tokens: int) -> Iterator[t
     while start < len(rows):
         stop = int(np.searchsorted(tokens, tokens[start] + max_tokens, side="right")) - 1
         pack = rows[start : max(stop, start + 1)]  # one news at least, however long
-        values, numbers = np.unique(lengths[pack], return_counts=True)
-        yield pack, list(zip(numbers.tolist(), values.tolist(), strict=True))
+        yield pack, _groups(lengths[pack])
         start += len(pack)
+
+
+def _groups(lengths: np.ndarray) -> Groups:
+    values, numbers = np.unique(lengths, return_counts=True)
+    return list(zip(numbers.tolist(), values.tolist(), strict=True))

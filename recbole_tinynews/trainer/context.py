@@ -19,6 +19,7 @@ from recbole_tinynews.layers import (
     NewsInput,
     NewsMemory,
     NewsSource,
+    TextSource,
     load_plm,
     load_tokenizer,
 )
@@ -128,7 +129,7 @@ class PLMContext(StageContext):
         super().__init__(config, data, on_step)
         self.corpus = corpus
         self.cache = cache
-        self._kept: tuple[object, NewsInput] | None = None
+        self._kept: tuple[object, TextSource] | None = None
         plm = load_plm(config["plm"])
         self.depth = len(plm.layers)
         self._longest_text = plm.longest_text
@@ -193,7 +194,7 @@ class PLMContext(StageContext):
         getLogger().info("start: %s, from %d titles", purpose, len(news))
         return news
 
-    def titles_for(self, encoder: NewsEncoder, folder: Path) -> NewsInput:
+    def titles_for(self, encoder: NewsEncoder, folder: Path) -> TextSource:
         """Titles as the trained layers of an encoder get them: their frozen states, where memory or disk allows."""
         if encoder.plm.num_frozen == 0:
             self._kept = None
@@ -204,16 +205,16 @@ class PLMContext(StageContext):
             self._kept = key, self._frozen_titles(encoder, folder)
         return self._kept[1]
 
-    def _frozen_titles(self, encoder: NewsEncoder, folder: Path) -> NewsInput:
+    def _frozen_titles(self, encoder: NewsEncoder, folder: Path) -> TextSource:
         gigabytes = encoder.frozen_bytes(self.data.titles, self.data.news) / 2**30
         in_memory, in_file = frozen_limits(self.config)
         if gigabytes <= in_memory:
             getLogger().info("keeping the states below the trained layers in memory: %.2f GB", gigabytes)
-            return encoder.eval().frozen_input(self.data.titles, self.data.news)
+            return encoder.frozen_input(self.data.titles, self.data.news)
         if gigabytes <= in_file:
             getLogger().info("keeping the states below the trained layers in a file: %.2f GB", gigabytes)
             try:
-                return encoder.eval().frozen_input(self.data.titles, self.data.news, folder)
+                return encoder.frozen_input(self.data.titles, self.data.news, folder)
             except OSError as error:
                 getLogger().warning("no file for them: %s", error.strerror)
         getLogger().info("frozen layers run in every step: their states would take %.2f GB", gigabytes)

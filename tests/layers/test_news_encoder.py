@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,17 +88,33 @@ def test_frozen_states_computed_once_give_the_same_vectors_and_gradients(
     encoder = make_encoder(plm_folders[kind], trained_layers).double()
     rows = np.array([7, 2, 5, 3])
     frozen = encoder.frozen_input(NEWS, np.array([2, 3, 5, 7]), tmp_path if place == "file" else None)
-    assert frozen.values.shape == (9 + 4 + 9 + 30, HIDDEN)  # only the news asked for take memory
-    assert not list(tmp_path.iterdir())  # the file has no name, and goes with the process
     expected = vectors_and_gradients(encoder, NEWS, rows)
-    torch.testing.assert_close(vectors_and_gradients(encoder, frozen, rows), expected, rtol=0, atol=1e-10)
+    for _ in range(2):  # computed, and read again
+        torch.testing.assert_close(vectors_and_gradients(encoder, frozen, rows), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("trained_layers", [1, 2])
+def test_frozen_layers_run_once_for_each_news_whatever_the_batches(plm_folder, monkeypatch, trained_layers):
+    encoder, tokens = make_encoder(plm_folder, trained_layers), []
+    compute = encoder.plm.frozen_states
+
+    def watched(token_ids, *more):
+        tokens.append(len(token_ids))
+        return compute(token_ids, *more)
+
+    monkeypatch.setattr(encoder.plm, "frozen_states", watched)
+    frozen = encoder.frozen_input(NEWS, ROWS)
+    for batch in ([2, 7], [7, 1, 2, 3], [3, 1], [5, 5], [8, 4, 6, 2], list(ROWS)):
+        encoder(frozen, np.array(batch))
+    assert tokens == [9 + 30, 4 + 4, 9 + 9, 1 + 4 + 6]
 
 
 def test_states_in_a_file_are_those_in_memory_in_bfloat16_too(plm_folder, tmp_path):
     encoder = make_encoder(plm_folder, precision="bfloat16")
-    expected, found = (encoder.frozen_input(NEWS, ROWS, folder).values for folder in (None, tmp_path))
-    assert found.dtype == expected.dtype == torch.bfloat16
-    assert torch.equal(found, expected)
+    memory, file = (encoder.frozen_input(NEWS, ROWS, folder) for folder in (None, tmp_path))
+    assert torch.equal(encoder(file, ROWS), encoder(memory, ROWS))
+    assert file.packed(ROWS).dtype == memory.packed(ROWS).dtype == torch.bfloat16
+    assert torch.equal(file.packed(ROWS), memory.packed(ROWS))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -118,19 +133,6 @@ def test_a_gpu_gives_the_vectors_and_gradients_of_the_cpu(plm_folders, kind, pre
             torch.testing.assert_close(found[name].cpu(), values, rtol=0, atol=tolerated, msg=name)
     with torch.no_grad():
         torch.testing.assert_close(encoder(on_gpu, ROWS), found["vectors"], rtol=0, atol=0.05)
-
-
-def test_states_in_a_file_take_memory_neither_when_put_nor_when_read(tmp_path):
-    def mapped() -> int:
-        return int(Path("/proc/self/status").read_text(encoding="utf-8").split("RssFile:")[1].split()[0]) * 1024
-
-    rows, dim, before = np.arange(1000), 2**14, mapped()
-    states = NewsInput.for_states(np.ones(1000, dtype=np.int64), dim, torch.float32, torch.device("cpu"), tmp_path)
-    for part in np.array_split(rows, 10):
-        states.put(part, torch.from_numpy(part).float().unsqueeze(1).expand(-1, dim))
-    for part in np.array_split(rows[::-1], 10):
-        assert torch.equal(states.packed(part)[:, -1].long(), torch.from_numpy(part.copy()))
-    assert mapped() - before < 0.2 * 1000 * dim * 4
 
 
 @pytest.mark.parametrize("trained_layers", [0, 1, 2])
@@ -187,8 +189,10 @@ def test_on_a_gpu_too_a_pack_with_dropout_is_computed_again_as_it_was(plm_folder
 @torch.no_grad()
 def test_frozen_states_are_free_of_dropout_while_training(plm_folder):
     encoder = make_encoder(plm_folder)
-    expected = encoder.frozen_input(NEWS, ROWS).values
-    assert torch.equal(encoder.train().frozen_input(NEWS, ROWS).values, expected)
+    in_evaluation, in_training = encoder.frozen_input(NEWS, ROWS), encoder.frozen_input(NEWS, ROWS)
+    encoder.eval()(in_evaluation, ROWS)
+    encoder.train()(in_training, ROWS)
+    assert torch.equal(in_training.packed(ROWS), in_evaluation.packed(ROWS))
 
 
 @torch.no_grad()
@@ -202,7 +206,6 @@ def test_bfloat16_is_close_to_float32_and_rounds_neither_weights_nor_vectors(plm
         assert not torch.equal(rounded, exact)
         assert (rounded - exact).abs().max() < 0.05 * exact.abs().max()
         assert not torch.equal(rounded, rounded.bfloat16().float())
-    assert encoder.frozen_input(NEWS, ROWS).values.dtype == torch.bfloat16
     assert {p.dtype for p in encoder.parameters()} == {torch.float32}
 
 

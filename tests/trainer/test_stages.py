@@ -142,7 +142,7 @@ def run(world, folder, **changes):
 
 @pytest.fixture
 def frozen(monkeypatch) -> list[str]:
-    """Where frozen states were kept, one entry for each time that they were computed."""
+    """Where frozen states were kept, one entry for each time that room was made for them."""
     places: list[str] = []
     compute = NewsEncoder.frozen_input
 

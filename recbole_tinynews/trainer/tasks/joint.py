@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from recbole_tinynews.data.clicks import ClickBatch
-from recbole_tinynews.layers import ClickModel, NewsInput, NewsMemory, NewsSlots
+from recbole_tinynews.layers import ClickModel, NewsMemory, NewsSlots, TextSource
 from recbole_tinynews.losses import soft_label_loss
 from recbole_tinynews.trainer.tasks.clicks import ClickTask
 from recbole_tinynews.trainer.tasks.layerwise import layer_error
@@ -31,7 +31,7 @@ class JointTraining(ClickTask):
     ----------
     student, teacher : ClickModel
         Both are trained; the teacher's pooling, linear map and user encoder are put into the student.
-    titles, teacher_titles : NewsInput
+    titles, teacher_titles : TextSource
         Titles as the trained layers of each get them.
     matched : mapping of int to int
         Layers of the student, and which of the teacher's they are compared with.
@@ -41,14 +41,14 @@ class JointTraining(ClickTask):
         For vectors of student and teacher side by side.
     """
 
-    titles: NewsInput
+    titles: TextSource
 
     def __init__(
         self,
         student: ClickModel,
         teacher: ClickModel,
-        titles: NewsInput,
-        teacher_titles: NewsInput,
+        titles: TextSource,
+        teacher_titles: TextSource,
         matched: Mapping[int, int],
         weights: Mapping[str, float],
         memory: NewsMemory | None = None,

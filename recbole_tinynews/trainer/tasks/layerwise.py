@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from recbole_tinynews import distributed
 from recbole_tinynews.data.clicks import ClickBatch
-from recbole_tinynews.layers import ClickModel, LayerStates, NewsInput, NewsMemory, NewsSlots, PackStates
+from recbole_tinynews.layers import ClickModel, LayerStates, NewsMemory, NewsSlots, PackStates, TextSource
 from recbole_tinynews.layers.texts import Groups, text_offsets
 from recbole_tinynews.losses import soft_label_loss
 from recbole_tinynews.losses.layerwise import (
@@ -38,7 +38,7 @@ class LayerwiseDistillation(ClickTask):
         The teacher is frozen.
     teacher_news : Tensor of shape (all news, news_dim)
         The teacher's news vectors, computed once.
-    titles, teacher_titles : NewsInput
+    titles, teacher_titles : TextSource
         Titles as the trained layers of the student, and the matched layers of the teacher, get them.
     matched : mapping of int to int
         Layers of the student, and which of the teacher's they are compared with; see :func:`matched_layers`.
@@ -50,15 +50,15 @@ class LayerwiseDistillation(ClickTask):
         As for :class:`ClickTask`; only news that are encoded are compared layer by layer.
     """
 
-    titles: NewsInput
+    titles: TextSource
 
     def __init__(
         self,
         student: ClickModel,
         teacher: ClickModel,
         teacher_news: torch.Tensor,
-        titles: NewsInput,
-        teacher_titles: NewsInput,
+        titles: TextSource,
+        teacher_titles: TextSource,
         matched: Mapping[int, int],
         layer_loss: str,
         weights: Mapping[str, float],
