@@ -162,9 +162,10 @@ def test_a_limit_of_memory_changes_neither_vectors_nor_gradients(plm_folders, mo
     run = encoder.plm.forward
     monkeypatch.setattr(encoder.plm, "forward", lambda values, groups: runs.append(len(values)) or run(values, groups))
     encoder.memory_gb = 40 * 2 * HIDDEN * 8 * 24 / 2**30  # of 67 tokens 40 may be kept
-    torch.testing.assert_close(vectors_and_gradients(encoder, NEWS, ROWS), expected, rtol=0, atol=1e-10)
-    assert sorted(runs) == [30, 30, 37, 37]  # once forward, once more for the backward pass
-    runs.clear()
+    for source in (NEWS, encoder.frozen_input(NEWS, ROWS)):
+        torch.testing.assert_close(vectors_and_gradients(encoder, source, ROWS), expected, rtol=0, atol=1e-10)
+        assert sorted(runs) == [30, 30, 37, 37]  # once forward, once more for the backward pass
+        runs.clear()
     encoder.memory_gb = 1.0
     vectors_and_gradients(encoder, NEWS, ROWS)
     assert runs == [67]
