@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -55,6 +56,8 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{token_hex(8)}.{path.name}")
     try:
         yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())  # else a power cut could leave the new name on an empty file
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

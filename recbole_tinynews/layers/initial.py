@@ -61,6 +61,11 @@ def regression(student: NewsEncoder, teacher: NewsEncoder, source: NewsInput, ro
         Texts.
     rows : int ndarray
         The news to look at.
+
+    Returns
+    -------
+    LinearMap
+        To all dimensions of the vectors.
     """
     with torch.no_grad():
         target = teacher.eval()(source, rows).double().cpu().numpy()

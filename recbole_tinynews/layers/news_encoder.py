@@ -210,13 +210,13 @@ class NewsEncoder(nn.Module):
         return torch.bfloat16 if self.precision == "bfloat16" else self.dense.weight.dtype
 
     def _states(self, source: TextSource, rows: np.ndarray) -> torch.Tensor:
-        """Return the states that enter the first trained layer; news of the same length follow each other."""
+        """Return the states that enter the first trained layer, of news that are ordered by length."""
+        if isinstance(source, FrozenStates) and len(missing := source.to_compute(rows, self._at_once())):
+            source.put(missing, self._states(source.tokens, missing))
+        values = source.packed(rows).to(self.dense.weight.device)
         if isinstance(source, FrozenStates):
-            if len(unknown := source.unknown(rows)):
-                source.put(unknown, self._states(source.tokens, unknown))
-            return source.packed(rows)
-        tokens = source.packed(rows).to(self.dense.weight.device)
-        return self.plm.frozen_states(tokens, _groups(source.lengths[rows]), self.state_dtype)
+            return values
+        return self.plm.frozen_states(values, _groups(source.lengths[rows]), self.state_dtype)
 
     def autocast(self) -> torch.autocast:
         """Arithmetic of ``precision`` on the encoder's device."""

@@ -54,7 +54,7 @@ class NewsInput:
 
 
 class FrozenStates:
-    """States that enter an encoder's first trained layer, each computed when its news is first read, and kept.
+    """States that enter an encoder's first trained layer, computed by and by and kept.
 
     Parameters
     ----------
@@ -82,6 +82,7 @@ class FrozenStates:
         self.tokens = tokens
         self.lengths = np.zeros_like(tokens.lengths)
         self.lengths[rows] = tokens.lengths[rows]
+        self._to_come = rows[np.argsort(self.lengths[rows], kind="stable")]
         self._offsets = np.concatenate([[0], np.cumsum(self.lengths)])
         self._known = np.zeros(tokens.num_news, dtype=bool)
         shape = int(self._offsets[-1]), hidden
@@ -96,26 +97,44 @@ class FrozenStates:
         """Rows, padding included."""
         return self.tokens.num_news
 
-    @property
-    def nbytes(self) -> int:
-        """Room that the states take."""
-        return self._values.nbytes
+    def to_compute(self, rows: np.ndarray, max_tokens: int) -> np.ndarray:
+        """Return those of some news that have no states yet and, if there are any, others that fill a pack with them.
 
-    def unknown(self, rows: np.ndarray) -> np.ndarray:
-        """Return those of some news that have no states yet."""
-        return rows[~self._known[rows]]
+        Parameters
+        ----------
+        rows : int ndarray
+            The news that are wanted.
+        max_tokens : int
+            Up to so many tokens others are added, so that a few unknown news do not need a pass of their own each time.
+
+        Returns
+        -------
+        int ndarray
+            Each news once, ordered by length.
+        """
+        wanted = np.unique(rows[~self._known[rows]])
+        if not len(wanted):
+            return wanted
+        self._to_come = self._to_come[~self._known[self._to_come]]
+        room = max(0, max_tokens - int(self.lengths[wanted].sum()))
+        others = self._to_come[:room][~np.isin(self._to_come[:room], wanted)]
+        both = np.concatenate([wanted, others[np.cumsum(self.lengths[others]) <= room]])
+        return both[np.argsort(self.lengths[both], kind="stable")]
 
     def put(self, rows: np.ndarray, states: torch.Tensor) -> None:
         """Set the states of some news, given as :meth:`packed` returns them."""
-        self._values[torch.from_numpy(places(self._offsets, rows))] = states.to(self._values.device)
+        self._values[self._places(rows)] = states.to(self._values.device)
         self._known[rows] = True
         self._leave_file()
 
     def packed(self, rows: np.ndarray) -> torch.Tensor:
         """Return the states of some news, one news after another, shape (tokens, hidden)."""
-        states = self._values[sent(torch.from_numpy(places(self._offsets, rows)), self._values.device)]
+        states = self._values[self._places(rows)]
         self._leave_file()
         return states
+
+    def _places(self, rows: np.ndarray) -> torch.Tensor:
+        return sent(torch.from_numpy(places(self._offsets, rows)), self._values.device)
 
     def _leave_file(self) -> None:
         """Keep the file in the system's cache, which gives way, instead of in this process's memory, which does not."""

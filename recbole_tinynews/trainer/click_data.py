@@ -133,4 +133,4 @@ def _clicks_key(loader: AbstractDataLoader) -> str:
 
 
 def _titles_key(titles: NewsSource) -> str:
-    return checksum({name: torch.as_tensor(values) for name, values in vars(titles).items() if values is not None})
+    return checksum({name: torch.as_tensor(values) for name, values in vars(titles).items()})

@@ -172,8 +172,9 @@ class PLMContext(StageContext):
 
     def start_alone(self, encoder: NewsEncoder) -> None:
         """Start from what an encoder knows, by principal directions; computed once for its PLM and these titles."""
-        of = {"plm": checksum(encoder.plm.state_dict()), "titles": self.data.key["titles"]}
-        file = self.cache / f"start-{fingerprint({**self._shared_inputs, **of})}.pt"
+        of = {key: self._shared_inputs[key] for key in ("plm_config", "precision", "version", "news_dim")}
+        of |= {"plm": checksum(encoder.plm.state_dict()), "titles": self.data.key["titles"], "number": _LOOK_AT}
+        file = self.cache / f"start-{fingerprint(of)}.pt"
         start = distributed.from_first(lambda: torch.load(file, weights_only=True) if file.exists() else None)
         if start is None:
             start = principal_directions(encoder, self.data.titles, self._some_news("principal directions"))

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel
 
 from recbole_tinynews.data.ragged import Ragged
-from recbole_tinynews.layers import NewsEncoder, NewsInput, load_plm
+from recbole_tinynews.layers import NewsEncoder, NewsInput, TextSource, load_plm
 from tests.plm_fixtures import HIDDEN, make_encoder, make_news
 
 NEWS = make_news((4, 9, 4, 1, 9, 6, 30, 4))
@@ -67,7 +67,7 @@ def test_no_news_give_no_vectors(plm_folder):
     assert make_encoder(plm_folder)(NEWS, np.array([], dtype=np.int64)).shape == (0, 6)
 
 
-def vectors_and_gradients(encoder: NewsEncoder, source: NewsInput, rows: np.ndarray) -> dict[str, torch.Tensor]:
+def vectors_and_gradients(encoder: NewsEncoder, source: TextSource, rows: np.ndarray) -> dict[str, torch.Tensor]:
     """Vectors of some news, and the gradients of a sum of squares, by name."""
     encoder.zero_grad()
     torch.manual_seed(0)
@@ -93,9 +93,16 @@ def test_frozen_states_computed_once_give_the_same_vectors_and_gradients(
         torch.testing.assert_close(vectors_and_gradients(encoder, frozen, rows), expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("trained_layers", [1, 2])
-def test_frozen_layers_run_once_for_each_news_whatever_the_batches(plm_folder, monkeypatch, trained_layers):
-    encoder, tokens = make_encoder(plm_folder, trained_layers), []
+@pytest.mark.parametrize(
+    ("max_tokens", "calls"),
+    [
+        (1, [9, 30, 4, 4, 9, 1, 4, 6]),  # one news at a time, when it is first read
+        (44, [9 + 30 + 1 + 4, 4 + 4 + 6 + 9]),  # the shortest of the others fill the pack
+        (8192, [67]),
+    ],
+)
+def test_frozen_layers_run_once_for_each_news_in_packs_that_others_fill(plm_folder, monkeypatch, max_tokens, calls):
+    encoder, tokens = make_encoder(plm_folder), []
     compute = encoder.plm.frozen_states
 
     def watched(token_ids, *more):
@@ -103,10 +110,11 @@ def test_frozen_layers_run_once_for_each_news_whatever_the_batches(plm_folder, m
         return compute(token_ids, *more)
 
     monkeypatch.setattr(encoder.plm, "frozen_states", watched)
+    encoder.max_tokens = max_tokens
     frozen = encoder.frozen_input(NEWS, ROWS)
     for batch in ([2, 7], [7, 1, 2, 3], [3, 1], [5, 5], [8, 4, 6, 2], list(ROWS)):
         encoder(frozen, np.array(batch))
-    assert tokens == [9 + 30, 4 + 4, 9 + 9, 1 + 4 + 6]
+    assert tokens == calls
 
 
 def test_states_in_a_file_are_those_in_memory_in_bfloat16_too(plm_folder, tmp_path):

@@ -19,9 +19,19 @@ def one_token_each(number: int) -> NewsInput:
 def test_only_news_that_will_be_read_take_room(tmp_path, place):
     news = NewsInput(torch.zeros(17, dtype=torch.int32), np.array([0, 0, 9, 13, 17]))
     states = FrozenStates(news, np.array([3, 1]), 5, torch.bfloat16, tmp_path if place == "file" else None)
-    assert states.nbytes == (9 + 4) * 5 * 2
+    assert states._values.nbytes == (9 + 4) * 5 * 2
     assert states.num_news == 4
     assert not list(tmp_path.iterdir())  # the file has no name, and goes with the process
+
+
+def test_other_news_fill_a_pack_shortest_first_and_are_ordered_by_length():
+    news = NewsInput(torch.zeros(25, dtype=torch.int32), np.array([0, 0, 9, 13, 17, 23, 25]))
+    states = FrozenStates(news, np.array([2, 3, 4, 5]), 5, torch.float32)  # of 2, 4, 4 and 6 tokens
+    assert states.to_compute(np.array([4]), 1).tolist() == [4]
+    assert states.to_compute(np.array([4]), 12).tolist() == [5, 2, 4]
+    assert states.to_compute(np.array([4]), 16).tolist() == [5, 2, 3, 4]
+    states.put(np.array([5, 2]), torch.zeros(6, 5))
+    assert states.to_compute(np.array([4, 5]), 16).tolist() == [3, 4]
 
 
 def test_states_are_those_that_were_put_and_the_others_are_unknown():
@@ -29,7 +39,8 @@ def test_states_are_those_that_were_put_and_the_others_are_unknown():
     states = FrozenStates(news, np.array([1, 2, 3]), 2, torch.float32)
     given = torch.arange(12.0).view(6, 2)
     states.put(np.array([3, 1]), given)
-    assert states.unknown(np.array([2, 3, 1, 2])).tolist() == [2, 2]
+    assert states.to_compute(np.array([3, 1]), 10).tolist() == []
+    assert states.to_compute(np.array([2, 3, 1, 2]), 10).tolist() == [2]
     torch.testing.assert_close(states.packed(np.array([1, 3])), torch.cat([given[4:], given[:4]]))
 
 

@@ -209,7 +209,7 @@ def test_a_start_is_not_computed_for_a_stage_that_goes_on(world, tmp_path, monke
 
 def test_where_an_encoder_starts_is_computed_once_for_all_seeds_and_changes_no_weight(world, tmp_path, monkeypatch):
     computed = watch(monkeypatch, "principal_directions")
-    news_dim = 2 * HIDDEN  # there are no so many principal directions: the others are drawn by the seed
+    news_dim = 2 * HIDDEN  # there are not so many principal directions: the others are drawn by the seed
     seeds = [run_post_training(world, tmp_path / str(seed), seed=seed, news_dim=news_dim) for seed in (1, 2)]
     assert len(computed) == 1
     assert not torch.equal(seeds[0]["dense.weight"], seeds[1]["dense.weight"])
