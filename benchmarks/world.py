@@ -90,8 +90,9 @@ class World:
         return NewsInput.from_tokens(self.titles, self.device)
 
     def met(self) -> np.ndarray:
-        """News that training meets."""
-        return np.unique(np.concatenate([self.train.history.values, self.train.candidates.values]))
+        """News that training and validation meet."""
+        logs = self.train, self.valid
+        return np.unique(np.concatenate([part.values for log in logs for part in (log.history, log.candidates)]))
 
     def frozen(self, encoder: NewsEncoder, folder: Path | None = None) -> tuple[FrozenStates, float]:
         """States below the trained layers, in memory or in a file, and the seconds that computing them takes.

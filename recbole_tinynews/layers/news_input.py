@@ -111,10 +111,17 @@ class FrozenStates:
         -------
         int ndarray
             Each news once, ordered by length.
+
+        Raises
+        ------
+        ValueError
+            If one of them is not among the news that there is room for.
         """
         wanted = np.unique(rows[~self._known[rows]])
         if not len(wanted):
             return wanted
+        if not self.lengths[wanted].all():
+            raise ValueError("these states have no room for some of the news that are read")
         self._to_come = self._to_come[~self._known[self._to_come]]
         room = max(0, max_tokens - int(self.lengths[wanted].sum()))
         others = self._to_come[:room][~np.isin(self._to_come[:room], wanted)]

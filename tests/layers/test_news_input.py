@@ -34,6 +34,13 @@ def test_other_news_fill_a_pack_shortest_first_and_are_ordered_by_length():
     assert states.to_compute(np.array([4, 5]), 16).tolist() == [3, 4]
 
 
+def test_a_news_without_room_is_refused():
+    news = NewsInput(torch.zeros(7, dtype=torch.int32), np.array([0, 0, 2, 3, 7]))
+    states = FrozenStates(news, np.array([1, 3]), 2, torch.float32)
+    with pytest.raises(ValueError, match="no room"):
+        states.to_compute(np.array([3, 2]), 10)
+
+
 def test_states_are_those_that_were_put_and_the_others_are_unknown():
     news = NewsInput(torch.zeros(7, dtype=torch.int32), np.array([0, 0, 2, 3, 7]))
     states = FrozenStates(news, np.array([1, 2, 3]), 2, torch.float32)
