@@ -121,9 +121,9 @@ def report(world: World, dataset: str, tables: Tables) -> str:
 products. `now` is with a user's clicks together and 512 clicks in a batch (not the defaults, see below);
 `encode` is at {world.layers} layers, `peak_share` what its useful operations reach of the peak; `evaluate` is
 metrics from given vectors, against a loop with sklearn. Training: two trained layers, {NEGATIVES} negatives,
-`stage2` with a student of {STUDENT} layers; what is computed once is spread over {EPOCHS} epochs. A figure takes
-{world.seconds:g} s or one step, if that is longer; settings that stand in two tables show how far two measurements
-differ.
+`stage2` with a student of {STUDENT} layers; what is computed once is spread over {EPOCHS} epochs. A figure is the
+median of the steps of {world.seconds:g} s, but of three at least; settings that stand in two tables show how far two
+measurements differ.
 
 {table(rows, "what", "unit", "as published", "now", "ratio")}
 
