@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from recbole_tinynews import __version__, distributed
 from recbole_tinynews.data.news_table import NewsTable, tokenize
@@ -26,7 +25,16 @@ from recbole_tinynews.layers import (
 from recbole_tinynews.layers.initial import principal_directions, regression, start_from
 from recbole_tinynews.model.build import build_click_model, build_encoder, choose_precision
 from recbole_tinynews.settings import CLICK_KEYS
-from recbole_tinynews.trainer.loop import RUNNING, Loader, LoopSettings, Metrics, Task, save_atomically, train
+from recbole_tinynews.trainer.loop import (
+    RUNNING,
+    Loader,
+    LoopSettings,
+    Metrics,
+    Task,
+    load_saved,
+    save_atomically,
+    train,
+)
 from recbole_tinynews.trainer.store import Weights, checksum, fingerprint
 from recbole_tinynews.trainer.tasks import ClickTask
 
@@ -175,7 +183,7 @@ class PLMContext(StageContext):
         of = {key: self._shared_inputs[key] for key in ("plm_config", "precision", "version", "news_dim")}
         of |= {"plm": checksum(encoder.plm.state_dict()), "titles": self.data.key["titles"], "number": _LOOK_AT}
         file = self.cache / f"start-{fingerprint(of)}.pt"
-        start = distributed.from_first(lambda: torch.load(file, weights_only=True) if file.exists() else None)
+        start = distributed.from_first(lambda: load_saved(file) if file.exists() else None)
         if start is None:
             start = principal_directions(encoder, self.data.titles, self._some_news("principal directions"))
             if distributed.is_first():

@@ -19,7 +19,7 @@ from recbole_tinynews import distributed
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.files import replacing
 
-__all__ = ["RUNNING", "Loader", "LoopSettings", "Task", "save_atomically", "train"]
+__all__ = ["RUNNING", "Loader", "LoopSettings", "Task", "load_saved", "save_atomically", "train"]
 
 Metrics = dict[str, float]
 
@@ -187,7 +187,7 @@ class _Progress:
         self.best_score: float | None = None
         self.best_result: Metrics = {}
         self.best_weights: dict[str, torch.Tensor] = _copy(task.student.state_dict())
-        if state := distributed.from_first(lambda: _load(path)):
+        if state := distributed.from_first(lambda: load_saved(path) if path.exists() else None):
             self._restore(state)
         distributed.separate_randomness()
         self._saved_at = time.monotonic()
@@ -237,8 +237,18 @@ class _Progress:
         getLogger().info("%s: resumed at epoch %d, step %d", self.path.parent.name, self.epoch + 1, self.step + 1)
 
 
-def _load(path: Path) -> dict[str, Any] | None:
-    return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+def load_saved(path: Path) -> dict[str, Any]:
+    """Read what :func:`save_atomically` wrote.
+
+    Raises
+    ------
+    InputError
+        If it is not what was written: a disk or a copy was at fault.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # damaged files fail in as many ways as there are bytes
+        raise InputError("cannot be read; delete it, and the same command makes it anew", path=path) from None
 
 
 def save_atomically(state: dict, path: Path) -> None:

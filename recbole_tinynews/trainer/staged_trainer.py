@@ -156,9 +156,13 @@ class StagedTrainer(Trainer):
             self.model.train(False)
 
     def _show(self, plan: list[Stage]) -> None:
-        state = {True: "finished before", False: "to do"}
-        lines = [f"  {stage.name:<14}{state[self.store.is_done(stage)]:<17}{stage.purpose}" for stage in plan]
+        lines = [f"  {stage.name:<14}{self._state(stage):<17}{stage.purpose}" for stage in plan]
         getLogger().info("stages of this run\n%s", "\n".join(lines))
+
+    def _state(self, stage: Stage) -> str:
+        if self.store.is_done(stage):
+            return "finished before"
+        return "to go on" if self.store.is_begun(stage) else "to do"
 
     def _to_tensorboard(self, stage: str, step: int, values: Metrics) -> None:
         for name, value in values.items():

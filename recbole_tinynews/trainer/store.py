@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from recbole_tinynews import distributed
 from recbole_tinynews.files import replacing
 from recbole_tinynews.layers import ClickModel
-from recbole_tinynews.trainer.loop import RUNNING, Metrics, save_atomically
+from recbole_tinynews.trainer.loop import RUNNING, Metrics, load_saved, save_atomically
 
 __all__ = ["Stage", "StageResult", "StageStore", "checksum", "fingerprint"]
 
@@ -102,7 +102,11 @@ class StageStore:
 
     def is_done(self, stage: Stage) -> bool:
         """Tell whether the stage needs no training."""
-        return (self.folder(stage) / "stage.json").exists()
+        return all((self.folder(stage) / name).exists() for name in ("stage.json", "weights.pt"))
+
+    def is_begun(self, stage: Stage) -> bool:
+        """Tell whether an interrupted run left something to go on from."""
+        return (self.folder(stage) / RUNNING).exists()
 
     def load(self, stage: Stage) -> StageResult:
         """Read what a finished stage left."""
@@ -110,8 +114,7 @@ class StageStore:
 
     def _read(self, stage: Stage) -> StageResult:
         report = json.loads((self.folder(stage) / "stage.json").read_text(encoding="utf-8"))
-        weights = torch.load(self.folder(stage) / "weights.pt", map_location="cpu", weights_only=True)
-        return StageResult(weights, report["result"], report["seconds"])
+        return StageResult(load_saved(self.folder(stage) / "weights.pt"), report["result"], report["seconds"])
 
     def run(self, stage: Stage) -> StageResult:
         """Train a stage, or resume it, or take its result from disk; the stages it starts from must be done."""
@@ -154,7 +157,8 @@ class StageStore:
         try:
             weights, result = stage.train(folder, starts)
         except KeyboardInterrupt:
-            logger.info("%s: stopped; the same command goes on with it", stage.name)
+            saved = "goes on from the last save" if self.is_begun(stage) else "starts it anew: nothing was saved yet"
+            logger.info("%s: stopped; the same command %s", stage.name, saved)
             raise
         seconds = round(time.monotonic() - begin, 2)
         if distributed.is_first():

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
+from recbole_tinynews.errors import InputError
 from recbole_tinynews.trainer.store import Stage, StageStore, checksum
 
 WEIGHTS = {"w": torch.arange(6.0).view(2, 3), "b": torch.tensor(1.5)}
@@ -92,7 +93,7 @@ def test_a_stage_that_stopped_half_way_is_not_finished_and_finds_its_folder_agai
 
     with pytest.raises(KeyboardInterrupt):
         store.run(make(stop))
-    assert caplog.messages[-1].endswith("stopped; the same command goes on with it")
+    assert caplog.messages[-1].endswith("stopped; the same command goes on from the last save")
     assert not store.is_done(make())
 
     def resume(folder, starts):
@@ -102,6 +103,31 @@ def test_a_stage_that_stopped_half_way_is_not_finished_and_finds_its_folder_agai
     store.run(make(resume))
     assert store.is_done(make())
     assert not (store.folder(make()) / "running.pt").exists()
+
+
+def test_a_stage_that_stopped_before_the_first_save_says_that_it_starts_anew(tmp_path, caplog):
+    caplog.set_level("INFO")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        StageStore(tmp_path).run(make(stop))
+    assert caplog.messages[-1].endswith("stopped; the same command starts it anew: nothing was saved yet")
+
+
+@pytest.mark.parametrize("damage", [b"", b"half", None])
+def test_damaged_weights_are_named_with_a_way_out(tmp_path, damage):
+    store = StageStore(tmp_path)
+    store.run(make(Work()))
+    file = store.folder(make()) / "weights.pt"
+    file.write_bytes(file.read_bytes()[:-200] if damage is None else damage)
+    work = Work()
+    with pytest.raises(InputError, match=r"weights\.pt: cannot be read; delete it"):
+        store.run(make(work))
+    file.unlink()
+    store.run(make(work))
+    assert work.calls == 1
 
 
 @pytest.mark.parametrize("left", [{"weights.pt"}, {"weights.pt", "stage.part"}, {"weights.part"}])
