@@ -26,11 +26,11 @@ from recbole_tinynews.layers.initial import principal_directions, regression, st
 from recbole_tinynews.model.build import build_click_model, build_encoder, choose_precision
 from recbole_tinynews.settings import CLICK_KEYS
 from recbole_tinynews.trainer.loop import (
-    RUNNING,
     Loader,
     LoopSettings,
     Metrics,
     Task,
+    is_begun,
     load_saved,
     save_atomically,
     train,
@@ -192,7 +192,7 @@ class PLMContext(StageContext):
 
     def start_near(self, student: NewsEncoder, teacher: NewsEncoder, folder: Path) -> None:
         """Start as close to a teacher as a linear map allows, but for a stage that goes on from a saved state."""
-        if not distributed.from_first((folder / RUNNING).exists):
+        if not distributed.from_first(lambda: is_begun(folder)):
             news = self._some_news("regression onto the teacher")
             start_from(student, regression(student, teacher, self.data.titles, news))
 

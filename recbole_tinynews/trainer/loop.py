@@ -19,7 +19,7 @@ from recbole_tinynews import distributed
 from recbole_tinynews.errors import InputError
 from recbole_tinynews.files import replacing
 
-__all__ = ["RUNNING", "Loader", "LoopSettings", "Task", "load_saved", "save_atomically", "train"]
+__all__ = ["RUNNING", "Loader", "LoopSettings", "Task", "is_begun", "load_saved", "save_atomically", "train"]
 
 Metrics = dict[str, float]
 
@@ -235,6 +235,11 @@ class _Progress:
         if torch.cuda.is_available() and "cuda_random" in state:
             torch.cuda.set_rng_state_all(state["cuda_random"])
         getLogger().info("%s: resumed at epoch %d, step %d", self.path.parent.name, self.epoch + 1, self.step + 1)
+
+
+def is_begun(folder: Path) -> bool:
+    """Tell whether an interrupted training left something to go on from in its folder."""
+    return (folder / RUNNING).exists()
 
 
 def load_saved(path: Path) -> dict[str, Any]:

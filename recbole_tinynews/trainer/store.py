@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from recbole_tinynews import distributed
 from recbole_tinynews.files import replacing
 from recbole_tinynews.layers import ClickModel
-from recbole_tinynews.trainer.loop import RUNNING, Metrics, load_saved, save_atomically
+from recbole_tinynews.trainer.loop import RUNNING, Metrics, is_begun, load_saved, save_atomically
 
 __all__ = ["Stage", "StageResult", "StageStore", "checksum", "fingerprint"]
 
@@ -106,7 +106,7 @@ class StageStore:
 
     def is_begun(self, stage: Stage) -> bool:
         """Tell whether an interrupted run left something to go on from."""
-        return (self.folder(stage) / RUNNING).exists()
+        return is_begun(self.folder(stage))
 
     def load(self, stage: Stage) -> StageResult:
         """Read what a finished stage left."""

@@ -51,6 +51,7 @@ def test_states_are_those_that_were_put_and_the_others_are_unknown():
     torch.testing.assert_close(states.packed(np.array([1, 3])), torch.cat([given[4:], given[:4]]))
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux alone tells what is mapped")
 def test_states_in_a_file_take_memory_neither_when_put_nor_when_read(tmp_path):
     def mapped() -> int:
         return int(Path("/proc/self/status").read_text(encoding="utf-8").split("RssFile:")[1].split()[0]) * 1024
